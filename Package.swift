@@ -1,0 +1,73 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+/// Every Swift target is built the same way: explicit existentials, and imports that say which dependency shows in a signature.
+let swift: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+let textTable = Target.Dependency.product(name: "TextTable", package: "TextTable")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
+let package = Package(
+    name: "p4q",
+    products: [.executable(name: "p4q", targets: ["p4q"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/ordo-one/TextTable", from: "0.0.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        // C: instruction sets, and libraries that longjmp. System libraries by module map.
+        .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+        .systemLibrary(name: "CZeroMQ", pkgConfig: "libzmq", providers: [.apt(["libzmq3-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+        .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
+        .target(name: "CImageCodecs", dependencies: ["CPNG", "CJPEG"]),
+        .target(name: "CKernels"),
+
+        // Arrows only point down.
+        .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS"], swiftSettings: swift),
+        .target(name: "Imaging", dependencies: ["Tensors", "CImageCodecs"], swiftSettings: swift),
+        .target(name: "CLIP", dependencies: ["Tensors", "Imaging", "CZlib", crypto, yams], swiftSettings: swift),
+        .target(name: "Quantization", dependencies: ["CLIP", "Imaging", "Tensors", crypto], swiftSettings: swift),
+        .target(name: "Messages", dependencies: [protobuf], swiftSettings: swift),
+        .target(name: "Transport", dependencies: ["CZeroMQ"], swiftSettings: swift),
+        .target(
+            name: "Services",
+            dependencies: ["Tensors", "Imaging", "CLIP", "Quantization", "Messages", "Transport", crypto, lifecycle, logging],
+            swiftSettings: swift),
+        .executableTarget(
+            name: "p4q",
+            dependencies: [
+                "Tensors", "Imaging", "CLIP", "Quantization", "Messages", "Transport", "Services",
+                argumentParser, crypto, lifecycle, logging, textTable,
+            ],
+            swiftSettings: swift),
+
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swift),
+        .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "ImagingTests", dependencies: ["Imaging", "Tensors", "TestSupport", "CZlib", crypto], swiftSettings: swift),
+        .testTarget(name: "CLIPTests", dependencies: ["CLIP", "Imaging", "Tensors", "TestSupport"], swiftSettings: swift),
+        .testTarget(
+            name: "QuantizationTests", dependencies: ["Quantization", "CLIP", "Imaging", "Tensors", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "MessagesTests", dependencies: ["Messages"], swiftSettings: swift),
+        .testTarget(name: "TransportTests", dependencies: ["Transport"], swiftSettings: swift),
+        .testTarget(name: "ServicesTests", dependencies: ["Services", "CLIP", "Imaging", "Messages", "Transport", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "EndToEndTests", dependencies: ["p4q", "CLIP", "Messages", "Tensors", "Transport", "TestSupport"], swiftSettings: swift),
+    ],
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .c11
+)

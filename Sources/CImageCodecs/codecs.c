@@ -1,0 +1,1 @@
+#include "p4q_codecs.h"

@@ -1,0 +1,3 @@
+#ifndef P4Q_CODECS_H
+#define P4Q_CODECS_H
+#endif

@@ -1,0 +1,1 @@
+// Walking skeleton: the module's first declaration replaces this file.
