@@ -143,12 +143,14 @@ package final class BoundedQueue<Element: Sendable>: Sendable {
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 // Safe: dispatch sources may be used from any thread; it is only cancelled after it was made.
-                nonisolated(unsafe) let timer = timeout.map { timer($0) { [weak self] in self?.cancelTake(id) } }
+                nonisolated(unsafe) let timer = timeout.map { makeTimer($0, id) }
                 enqueue(
                     Waiter(id: id) { element in
                         timer?.cancel()
                         continuation.resume(returning: element)
                     })
+                // Not before: it must find the waiter it ends.
+                timer?.activate()
                 if Task.isCancelled { cancelTake(id) }
             }
         } onCancel: {
@@ -166,11 +168,11 @@ package final class BoundedQueue<Element: Sendable>: Sendable {
         return box.get() ?? nil
     }
 
-    private func timer(_ timeout: Duration, _ fire: @escaping @Sendable () -> Void) -> any DispatchSourceTimer {
+    /// Ends the wait of the taker `id` at `timeout` from now, once it is activated and unless it is cancelled.
+    private func makeTimer(_ timeout: Duration, _ id: UInt64) -> any DispatchSourceTimer {
         let timer = DispatchSource.makeTimerSource()
-        timer.setEventHandler(handler: fire)
+        timer.setEventHandler { [weak self] in self?.cancelTake(id) }
         timer.schedule(deadline: .now() + timeout.dispatchInterval)
-        timer.activate()
         return timer
     }
 

@@ -195,6 +195,7 @@ final class Box<Value: Sendable>: Sendable {
     @Test func `waiting ends with the time, the task or the queue`() async {
         let queue = BoundedQueue<Int>(limit: 1)
         #expect(await queue.take(timeout: .milliseconds(20)) == nil)
+        for _ in 0..<500 { #expect(await queue.take(timeout: .zero) == nil) }
         #expect(queue.waitTake(timeout: .milliseconds(20)) == nil)
         let taking = Task { await queue.take() }
         taking.cancel()
