@@ -58,4 +58,16 @@ package struct FloatKernels: Sendable {
     package func exp(_ x: UnsafePointer<Float>, count: Int, output: UnsafeMutablePointer<Float>) {
         table.pointee.exp(x, count, output)
     }
+
+    /// Sum of the squared differences between `x` and its quantized form at `scale`, `zeroPoint` and codes `0...top`.
+    package func quantizationError(_ x: UnsafeBufferPointer<Float>, scale: Float, zeroPoint: Float, top: Float) -> Double {
+        guard let base = x.baseAddress else { return 0 }
+        return table.pointee.quantization_error(base, x.count, scale, zeroPoint, top)
+    }
+
+    /// Widens `low ... high` to hold `x`; NaN is ignored.
+    package func range(_ x: UnsafeBufferPointer<Float>, low: inout Float, high: inout Float) {
+        guard let base = x.baseAddress else { return }
+        table.pointee.range(base, x.count, &low, &high)
+    }
 }
