@@ -19,6 +19,7 @@ extension CLIPError: CustomStringConvertible {
         case .wrongShape: "model.wrong_shape"
         case .wrongType: "model.wrong_type"
         case .tensorBounds: "model.tensor_bounds"
+        case .classSet: "class_set.invalid"
         case .tokenizer: "tokenizer.invalid"
         case .promptTooLong: "tokenizer.too_long"
         }
@@ -49,6 +50,7 @@ extension CLIPError: CustomStringConvertible {
         case .wrongType(let file, let tensor, let type):
             "\(file): tensor \(Self.shown(tensor)) has elements of type \(Self.shown(type)); weights are float32, float16 or bfloat16"
         case .tensorBounds(let file, let tensor, let reason): "\(file): tensor \(Self.shown(tensor)) \(reason)"
+        case .classSet(let name, let reason): "the class set \(Self.shown(name)) can't be used: \(reason)"
         case .tokenizer(let file, let reason): "\(file) is no tokenizer of a CLIP: \(reason)"
         case .promptTooLong(let prompt, let tokens, let limit):
             "the prompt \"\(Self.shown(prompt))\" has \(tokens) tokens, the model takes \(limit); shorten it, or ask for truncation"

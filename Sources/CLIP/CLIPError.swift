@@ -32,6 +32,9 @@ package enum CLIPError: Error, Equatable {
     /// A tensor's place, extents or strides reach beyond the memory that it names.
     case tensorBounds(file: String, tensor: String, reason: String)
 
+    /// A class set is not one: a field is missing, misspelt or out of range.
+    case classSet(name: String, reason: String)
+
     /// A vocabulary or merge list is not what byte-level BPE needs.
     case tokenizer(file: String, reason: String)
     /// A prompt has more tokens, start and end among them, than the text tower has positions.

@@ -1,5 +1,5 @@
 internal import Crypto
-package import Foundation
+internal import Foundation
 
 /// What pictures are classified into: named classes with the texts that stand for them, and how an answer is formed.
 package struct ClassSet: Sendable, Equatable {
