@@ -45,6 +45,7 @@ let package = Package(
         .target(name: "Quantization", dependencies: ["CLIP", "Imaging", "Tensors", crypto], swiftSettings: swift),
         .target(name: "Messages", dependencies: [protobuf], swiftSettings: swift),
         .target(name: "Transport", dependencies: ["CZeroMQ"], swiftSettings: swift),
+        .target(name: "Datasets", swiftSettings: swift),
         .target(
             name: "Services",
             dependencies: ["Tensors", "Imaging", "CLIP", "Quantization", "Messages", "Transport", crypto, lifecycle, logging],
@@ -52,7 +53,7 @@ let package = Package(
         .executableTarget(
             name: "p4q",
             dependencies: [
-                "Tensors", "Imaging", "CLIP", "Quantization", "Messages", "Transport", "Services",
+                "Tensors", "Imaging", "CLIP", "Quantization", "Messages", "Transport", "Datasets", "Services",
                 argumentParser, crypto, lifecycle, logging, textTable,
             ],
             swiftSettings: swift),
@@ -63,8 +64,9 @@ let package = Package(
         .testTarget(name: "CLIPTests", dependencies: ["CLIP", "Imaging", "Tensors", "TestSupport"], swiftSettings: swift),
         .testTarget(
             name: "QuantizationTests", dependencies: ["Quantization", "CLIP", "Imaging", "Tensors", "TestSupport"], swiftSettings: swift),
-        .testTarget(name: "MessagesTests", dependencies: ["Messages"], swiftSettings: swift),
-        .testTarget(name: "TransportTests", dependencies: ["Transport"], swiftSettings: swift),
+        .testTarget(name: "MessagesTests", dependencies: ["Messages", "TestSupport", protobuf], swiftSettings: swift),
+        .testTarget(name: "TransportTests", dependencies: ["Transport", "Messages", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "TestSupport"], swiftSettings: swift),
         .testTarget(
             name: "ServicesTests", dependencies: ["Services", "CLIP", "Imaging", "Messages", "Transport", "TestSupport"],
             swiftSettings: swift),
