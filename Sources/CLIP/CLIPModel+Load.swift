@@ -1,0 +1,57 @@
+package import Foundation
+package import Imaging
+package import Tensors
+
+extension CLIPModel {
+    /// Files that a tokenizer may be made of, beside a model's weights.
+    private static let tokenizerFiles = ["tokenizer.json", "vocab.json", "merges.txt", "bpe_simple_vocab_16e6.txt.gz"]
+
+    /// Loads a published CLIP from its folder or file, in float.
+    ///
+    /// - Parameters:
+    ///   - tokenizer: the folder of the tokenizer's files, where they don't lie beside the weights.
+    ///   - activation: overrides what the configuration says.
+    package static func load(
+        _ url: URL, tokenizer: URL? = nil, activation: Activation? = nil, kernels: FloatKernels = FloatKernels()
+    ) throws -> CLIPModel {
+        let checkpoint = try Checkpoint.load(url, activation: activation)
+        let folder = url.hasDirectoryPath || isFolder(url) ? url : url.deletingLastPathComponent()
+        let preprocessor = try preprocessorConfiguration(in: folder, side: checkpoint.configuration.imageSide)
+        let files = tokenizerFiles.map { (tokenizer ?? folder).appendingPathComponent($0) }
+        return CLIPModel(
+            name: checkpoint.name, sha256: checkpoint.sha256, configuration: checkpoint.configuration,
+            tokenizer: try Tokenizer.load(tokenizer ?? folder), preprocessor: preprocessor,
+            imageEncoder: FloatImageEncoder(
+                checkpoint, normalization: try ImagePreprocessor(preprocessor).normalization, kernels: kernels),
+            textEncoder: FloatTextEncoder(checkpoint, kernels: kernels), scale: scale(checkpoint),
+            tokenizerFiles: files.filter { FileManager.default.fileExists(atPath: $0.path) })
+    }
+
+    /// What `preprocessor_config.json` in `folder` says; CLIP's own preprocessing where there is none.
+    package static func preprocessorConfiguration(in folder: URL, side: Int) throws -> PreprocessorConfiguration {
+        let file = folder.appendingPathComponent("preprocessor_config.json")
+        guard FileManager.default.fileExists(atPath: file.path) else { return PreprocessorConfiguration(side: side) }
+        let configuration = try PreprocessorConfiguration(json: Data(contentsOf: file), side: side)
+        let found = try ImagePreprocessor(configuration).side
+        guard found == side else {
+            throw CLIPError.configuration(
+                file: file.path, field: "crop_size", reason: "is \(found), but the model takes pictures of \(side)")
+        }
+        return configuration
+    }
+
+    /// `exp(logit_scale)`
+    private static func scale(_ checkpoint: Checkpoint) -> Float {
+        var scale: [Float] = [0]
+        checkpoint["logit_scale"].withUnsafeBufferPointer { value in
+            guard let value = value.baseAddress else { return }
+            FloatKernels(.scalar).exp(value, count: 1, output: &scale)
+        }
+        return scale[0]
+    }
+
+    private static func isFolder(_ url: URL) -> Bool {
+        var isFolder: ObjCBool = false
+        return FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder) && isFolder.boolValue
+    }
+}
