@@ -15,16 +15,31 @@ extension CLIPModel {
         _ url: URL, tokenizer: URL? = nil, activation: Activation? = nil, kernels: FloatKernels = FloatKernels()
     ) throws -> CLIPModel {
         let checkpoint = try Checkpoint.load(url, activation: activation)
-        let folder = url.hasDirectoryPath || isFolder(url) ? url : url.deletingLastPathComponent()
-        let preprocessor = try preprocessorConfiguration(in: folder, side: checkpoint.configuration.imageSide)
+        let folder = folder(of: url)
+        let configuration = checkpoint.configuration
         let files = tokenizerFiles.map { (tokenizer ?? folder).appendingPathComponent($0) }
+        let text = TextFeatures(
+            tokenizer: try Tokenizer.load(tokenizer ?? folder), encoder: FloatTextEncoder(checkpoint, kernels: kernels),
+            identity: TextFeatures.identity(
+                "\(checkpoint.sha256) \(configuration.text.activation.rawValue) \(configuration.text.layerNormEpsilon)", files: files),
+            kernels: kernels)
+        return try forImages(
+            checkpoint, preprocessor: preprocessorConfiguration(in: folder, side: configuration.imageSide), text: text, kernels: kernels)
+    }
+
+    /// A model of which `text` may be missing.
+    ///
+    /// - Parameter preprocessor: CLIP's own where nil.
+    package static func forImages(
+        _ checkpoint: Checkpoint, preprocessor: PreprocessorConfiguration? = nil, text: TextFeatures? = nil,
+        kernels: FloatKernels = FloatKernels()
+    ) throws(ImagingError) -> CLIPModel {
+        let preprocessor = preprocessor ?? PreprocessorConfiguration(side: checkpoint.configuration.imageSide)
+        let normalization = try ImagePreprocessor(preprocessor).normalization
         return CLIPModel(
-            name: checkpoint.name, sha256: checkpoint.sha256, configuration: checkpoint.configuration,
-            tokenizer: try Tokenizer.load(tokenizer ?? folder), preprocessor: preprocessor,
-            imageEncoder: FloatImageEncoder(
-                checkpoint, normalization: try ImagePreprocessor(preprocessor).normalization, kernels: kernels),
-            textEncoder: FloatTextEncoder(checkpoint, kernels: kernels), scale: scale(checkpoint),
-            tokenizerFiles: files.filter { FileManager.default.fileExists(atPath: $0.path) })
+            name: checkpoint.name, sha256: checkpoint.sha256, preprocessor: preprocessor,
+            imageEncoder: FloatImageEncoder(checkpoint, normalization: normalization, kernels: kernels), text: text,
+            scale: scale(checkpoint))
     }
 
     /// What `preprocessor_config.json` in `folder` says; CLIP's own preprocessing where there is none.
@@ -40,6 +55,13 @@ extension CLIPModel {
         return configuration
     }
 
+    /// The folder that a model's other files lie in: its own, or the one its weights lie in.
+    package static func folder(of url: URL) -> URL {
+        var isFolder: ObjCBool = false
+        let exists = FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder)
+        return exists && !isFolder.boolValue ? url.deletingLastPathComponent() : url
+    }
+
     /// `exp(logit_scale)`
     private static func scale(_ checkpoint: Checkpoint) -> Float {
         var scale: [Float] = [0]
@@ -48,10 +70,5 @@ extension CLIPModel {
             FloatKernels(.scalar).exp(value, count: 1, output: &scale)
         }
         return scale[0]
-    }
-
-    private static func isFolder(_ url: URL) -> Bool {
-        var isFolder: ObjCBool = false
-        return FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder) && isFolder.boolValue
     }
 }

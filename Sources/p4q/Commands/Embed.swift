@@ -82,14 +82,13 @@ struct Embed: AsyncParsableCommand {
     }
 
     private func embedTexts(_ model: CLIPModel, _ pool: ThreadPool) throws {
-        if text.isEmpty { return }
+        guard !self.text.isEmpty, let text = model.text else { return }
         var prompts: [[Int32]] = []
-        for text in text {
-            prompts.append(
-                try model.tokenizer.encode(text, contextLength: model.textEncoder.contextLength, truncating: truncatePrompts))
+        for prompt in self.text {
+            prompts.append(try text.tokenizer.encode(prompt, contextLength: text.encoder.contextLength, truncating: truncatePrompts))
         }
-        let features = model.textEncoder.encode(prompts: prompts, pool: pool)
-        try emit(text, kind: "text", features: features.withUnsafeBufferPointer(Array.init), width: model.textEncoder.featureWidth)
+        let features = text.encoder.encode(prompts: prompts, pool: pool)
+        try emit(self.text, kind: "text", features: features.withUnsafeBufferPointer(Array.init), width: text.encoder.featureWidth)
     }
 
     private func emit(_ ids: [String], kind: String, features: [Float], width: Int) throws {

@@ -39,13 +39,9 @@ struct Preprocess: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let checkpoint = try Checkpoint.load(URL(fileURLWithPath: model))
-        var isFolder: ObjCBool = false
-        _ = FileManager.default.fileExists(atPath: model, isDirectory: &isFolder)
         let url = URL(fileURLWithPath: model)
-        let preprocessor = try ImagePreprocessor(
-            CLIPModel.preprocessorConfiguration(
-                in: isFolder.boolValue ? url : url.deletingLastPathComponent(), side: checkpoint.configuration.imageSide))
+        let side = try Checkpoint.load(url).configuration.imageSide
+        let preprocessor = try ImagePreprocessor(CLIPModel.preprocessorConfiguration(in: CLIPModel.folder(of: url), side: side))
         let workspace = ImageWorkspace()
         var writer = SafetensorsWriter()
         var failed = false

@@ -15,10 +15,7 @@ struct Tokenize: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let url = URL(fileURLWithPath: model)
-        var isFolder: ObjCBool = false
-        let exists = FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder)
-        let tokenizer = try Tokenizer.load(exists && !isFolder.boolValue ? url.deletingLastPathComponent() : url)
+        let tokenizer = try Tokenizer.load(CLIPModel.folder(of: URL(fileURLWithPath: model)))
         let (encoder, decoder) = (JSONEncoder(), JSONDecoder())
         var number = 0
         var failed = false
