@@ -11,6 +11,7 @@ let swift: [SwiftSetting] = [
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let textTable = Target.Dependency.product(name: "TextTable", package: "TextTable")
@@ -54,7 +55,7 @@ let package = Package(
             name: "p4q",
             dependencies: [
                 "Tensors", "Imaging", "CLIP", "Quantization", "Messages", "Transport", "Datasets", "Services",
-                argumentParser, crypto, lifecycle, logging, textTable,
+                argumentParser, crypto, lifecycle, logging, textTable, unixSignals,
             ],
             swiftSettings: swift),
 

@@ -1,4 +1,4 @@
-package import Tensors
+internal import Tensors
 
 /// The shapes of well-known CLIPs.
 package enum KnownShape: String, CaseIterable, Sendable {

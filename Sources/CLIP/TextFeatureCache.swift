@@ -15,7 +15,7 @@ package struct TextFeatureCache: Sendable {
     package func features(for classSet: ClassSet, text: TextFeatures, truncating: Bool) -> FloatTensor? {
         let file = url(classSet, text, truncating)
         guard FileManager.default.fileExists(atPath: file.path), let stored = try? SafetensorsFile(file),
-            let features = stored.floats(Self.tensorName), features.shape == [classSet.classes.count, text.encoder.featureWidth],
+            let features = stored.tensors[Self.tensorName]?.floats(), features.shape == [classSet.classes.count, text.encoder.featureWidth],
             features.withUnsafeBufferPointer({ $0.allSatisfy(\.isFinite) })
         else { return nil }
         return features
@@ -24,9 +24,7 @@ package struct TextFeatureCache: Sendable {
     /// Keeps `features`.
     package func store(_ features: FloatTensor, for classSet: ClassSet, text: TextFeatures, truncating: Bool) {
         try? FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        var writer = SafetensorsWriter()
-        writer.add(Self.tensorName, features)
-        try? writer.write(to: url(classSet, text, truncating))
+        try? SafetensorsWriter.write([.init(Self.tensorName, features)], to: url(classSet, text, truncating))
     }
 
     private func url(_ classSet: ClassSet, _ text: TextFeatures, _ truncating: Bool) -> URL {

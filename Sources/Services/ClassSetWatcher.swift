@@ -1,7 +1,7 @@
 package import CLIP
 package import Foundation
 package import Logging
-package import ServiceLifecycle
+internal import ServiceLifecycle
 
 /// Takes class set files into a registry, and again whenever they change. A file that has become unusable changes nothing and is logged.
 package struct ClassSetWatcher: Service {

@@ -1,6 +1,7 @@
 internal import Crypto
+internal import Foundation
 package import Imaging
-package import Messages
+internal import Messages
 
 /// Bytes to a crop: fetch, digest, decode, preprocess, each timed. One a thread; its scratch memory is reused from picture to picture.
 package final class ImageStage {

@@ -1,4 +1,4 @@
-package import Messages
+internal import Messages
 internal import Synchronization
 
 /// What a pipeline has done, counted.

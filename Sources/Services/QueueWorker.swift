@@ -1,7 +1,7 @@
-package import Foundation
+internal import Foundation
 package import Logging
-package import Messages
-package import ServiceLifecycle
+internal import Messages
+internal import ServiceLifecycle
 internal import Synchronization
 package import Transport
 

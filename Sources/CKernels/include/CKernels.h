@@ -2,3 +2,4 @@
 #include "p4q_float.h"
 #include "p4q_isa.h"
 #include "p4q_pause.h"
+#include "p4q_resample.h"

@@ -59,16 +59,14 @@ struct Classify: AsyncParsableCommand {
     private func feed(_ pipeline: ClassificationPipeline, _ output: OrderedResults) {
         let source = ImageSource(images, limit: imageOptions.maxBytes)
         for place in 0... {
-            var name = "input \(place)"
             do throws(DatasetError) {
                 guard let item = try source.next() else { return }
-                name = item.id
                 let data = Data(try item.load())
                 let job = Job(id: item.id, topK: classOptions.topK)
                 _ = pipeline.submit(ClassificationJob(job, payload: .data(data), batchID: String(place)))
             } catch {
                 let failure = Failure(code: error.code, stage: .fetch, message: "\(error)", retryable: false)
-                output.add(JobResult(id: error.item ?? name, outcome: .failed(failure), worker: "local"), place: place)
+                output.add(JobResult(id: error.subject, outcome: .failed(failure), worker: "local"), place: place)
             }
         }
     }

@@ -43,7 +43,7 @@ struct Preprocess: AsyncParsableCommand {
         let side = try Checkpoint.load(url).configuration.imageSide
         let preprocessor = try ImagePreprocessor(CLIPModel.preprocessorConfiguration(in: CLIPModel.folder(of: url), side: side))
         let workspace = ImageWorkspace()
-        var writer = SafetensorsWriter()
+        var tensors: [SafetensorsWriter.Entry] = []
         var failed = false
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.withoutEscapingSlashes]
@@ -51,10 +51,10 @@ struct Preprocess: AsyncParsableCommand {
             var crop = [UInt8](repeating: 0, count: preprocessor.sampleCount)
             let line = line(path, preprocessor, workspace, &crop)
             failed = failed || line.error != nil
-            if out != nil && line.error == nil { writer.add(path, normalized(crop, preprocessor)) }
+            if out != nil && line.error == nil { tensors.append(.init(path, normalized(crop, preprocessor))) }
             try StandardOutput.line(String(decoding: encoder.encode(line), as: UTF8.self))
         }
-        if let out { try writer.write(to: URL(fileURLWithPath: out)) }
+        if let out { try SafetensorsWriter.write(tensors, to: URL(fileURLWithPath: out)) }
         try StandardOutput.flush()
         if failed { throw CommandFailure.someItemsFailed }
     }

@@ -5,6 +5,7 @@ import Logging
 import Services
 import ServiceLifecycle
 import Transport
+import UnixSignals
 
 /// `p4q worker`: takes jobs from a queue and gives results to one.
 struct Worker: AsyncParsableCommand {

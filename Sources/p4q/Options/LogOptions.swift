@@ -1,16 +1,18 @@
 import ArgumentParser
 import Logging
 
-extension Logger.Level: ExpressibleByArgument {}
-
 /// How much is logged; always to stderr.
 struct LogOptions: ParsableArguments {
-    @Option(name: .long, help: "The least level that is logged: trace, debug, info, notice, warning, error, critical.")
-    var logLevel: Logger.Level = .info
+    private enum Level: String, ExpressibleByArgument, CaseIterable {
+        case trace, debug, info, notice, warning, error, critical
+    }
+
+    @Option(name: .long, help: "The least level that is logged.")
+    private var logLevel = Level.info
 
     func makeLogger(_ label: String) -> Logger {
         var logger = Logger(label: label) { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = logLevel
+        logger.logLevel = Logger.Level(rawValue: logLevel.rawValue) ?? .info
         return logger
     }
 }

@@ -10,15 +10,17 @@ enum ResultTable {
         let others: String
     }
 
-    private static let table = TextTable<Row> { row in
-        [
-            Column(title: "image", value: row.image), Column(title: "label", value: row.label),
-            Column(title: "probability", value: row.probability, align: .right), Column(title: "then", value: row.others),
-        ]
+    private static func makeTable() -> TextTable<Row> {
+        TextTable<Row> { row in
+            [
+                Column(title: "image", value: row.image), Column(title: "label", value: row.label),
+                Column(title: "probability", value: row.probability, align: .right), Column(title: "then", value: row.others),
+            ]
+        }
     }
 
     static func print(_ results: [JobResult]) throws {
-        guard !results.isEmpty, let text = table.string(for: results.map(row), style: Style.plain) else { return }
+        guard !results.isEmpty, let text = makeTable().string(for: results.map(row), style: Style.plain) else { return }
         for line in text.split(separator: "\n", omittingEmptySubsequences: false) { try StandardOutput.line(String(line)) }
     }
 
