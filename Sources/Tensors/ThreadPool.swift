@@ -32,7 +32,9 @@ package final class ThreadPool: Sendable {
             for index in 0..<max(count, 0) { body(index) }
             return
         }
-        withoutActuallyEscaping(body) { shared.run(count, helpers: min(threads, count) - 1, $0) }
+        withoutActuallyEscaping(body) { body in
+            withUnsafePointer(to: body) { shared.run(count, helpers: min(threads, count) - 1, $0) }
+        }
     }
 
     /// Splits `0..<count` into at most `threads` runs of whole `multiple`s, of nearly equal length, and calls `body` with each.
@@ -50,19 +52,20 @@ package final class ThreadPool: Sendable {
 extension ThreadPool {
     /// What the threads share. The loop in progress is published by its generation number.
     private final class Shared: @unchecked Sendable {
-        // Safe: `condition` guards `body`, `count`, `seats` and `stopped`; the counters are atomic; `body` is only called between the moment a
-        // thread takes a seat (under the lock) and the moment it leaves (`active`), and `run` returns after the last one has left.
+        // Safe: `condition` guards `body`, `count`, `seats` and `stopped`; the counters are atomic; `body` points into `run`'s frame and is only
+        // followed between the moment a thread takes a seat (under the lock) and the moment it leaves (`active`), and `run` returns after the
+        // last one has left. A thread keeps no copy of the closure itself, which must not outlive `run`.
         private let condition = NSCondition()
         private let gate = NSLock()
         private let generation = Atomic<Int>(0)
         private let next = Atomic<Int>(0)
         private let active = Atomic<Int>(0)
-        private var body: ((Int) -> Void)?
+        private var body: UnsafePointer<(Int) -> Void>?
         private var count = 0
         private var seats = 0
         private var stopped = false
 
-        func run(_ count: Int, helpers: Int, _ body: @escaping (Int) -> Void) {
+        func run(_ count: Int, helpers: Int, _ body: UnsafePointer<(Int) -> Void>) {
             gate.lock()
             defer { gate.unlock() }
             condition.lock()
@@ -123,11 +126,11 @@ extension ThreadPool {
             condition.unlock()
         }
 
-        private func drain(_ count: Int, _ body: (Int) -> Void) {
+        private func drain(_ count: Int, _ body: UnsafePointer<(Int) -> Void>) {
             while true {
                 let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
                 if index >= count { return }
-                body(index)
+                body.pointee(index)
             }
         }
 
