@@ -39,7 +39,7 @@ package final class Receiver: Sendable {
     ) throws(TransportError) {
         let control = Control()
         let queue = BoundedQueue<Incoming>(limit: limits.messages, costLimit: limits.bytes, cost: { $0.byteCount }, onRoom: control.wake)
-        let loop = Loop(queue: queue, control: control, onRefused: onRefused, endpoints: endpoints)
+        let loop = Loop(queue: queue, control: control, onRefused: onRefused)
         thread = try SocketThread(
             name: "p4q-receive", endpoints: endpoints,
             open: { () throws(TransportError) in try Socket(kind, in: context, options: options) }, run: loop.run)
@@ -89,7 +89,6 @@ extension Receiver {
         let queue: BoundedQueue<Incoming>
         let control: Control
         let onRefused: @Sendable (TransportError) -> Void
-        let endpoints: [Endpoint]
 
         func run(_ thread: SocketThread, _ socket: Socket) {
             control.bind(thread)
@@ -108,7 +107,7 @@ extension Receiver {
 
         /// Stops listening, and takes what has been received already.
         private func drain(_ thread: SocketThread, _ socket: Socket) throws(TransportError) {
-            for endpoint in endpoints where endpoint.mode == .bind { socket.detach(socket.endpoint, mode: .bind) }
+            socket.stopListening()
             while let end = control.end, end > .now {
                 if queue.hasRoom {
                     guard try receive(from: socket) else { return }

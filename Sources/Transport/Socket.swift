@@ -28,6 +28,7 @@ package final class Socket {
     /// The endpoint of the latest `attach`, with the port that was really bound; for messages.
     package private(set) var endpoint = "a socket without endpoint"
 
+    private var bound: [String] = []
     let handle: UnsafeMutableRawPointer
     // The context must outlive the socket.
     private let context: ZeroMQContext
@@ -60,13 +61,15 @@ package final class Socket {
             throw code == ETERM ? .shutDown : .attach(target, errno: code)
         }
         endpoint = target.mode == .bind ? lastEndpoint() ?? target.address : target.address
+        if target.mode == .bind { bound.append(endpoint) }
         return endpoint
     }
 
-    /// Stops listening at, or connecting to, an address that `attach` returned. Open connections of a bound address stay.
-    package func detach(_ address: String, mode: Endpoint.Mode) {
+    /// Takes no more connections; those that are open stay.
+    package func stopListening() {
         checkOwner()
-        _ = mode == .bind ? zmq_unbind(handle, address) : zmq_disconnect(handle, address)
+        for address in bound { zmq_unbind(handle, address) }
+        bound = []
     }
 
     func checkOwner() {

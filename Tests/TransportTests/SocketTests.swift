@@ -40,15 +40,17 @@ func pattern(_ count: Int, seed: Int = 0) -> [UInt8] { (0..<count).map { UInt8(t
         let received = try await withThrowingTaskGroup(of: [UInt8]?.self) { group in
             for _ in 0..<4 {
                 group.addTask {
-                    let pull = try Socket(.pull, in: context)
-                    let push = try Socket(.push, in: context)
-                    try push.attach(try Endpoint(try pull.attach(Place.fresh(.inproc)), default: .connect))
-                    for _ in 0..<200 {
-                        try push.send([frame], timeout: .seconds(5))
-                        let copy = try pull.receive(timeout: .seconds(5))
-                        if copy?[0].bytes != frame.bytes { return nil }
+                    try await blocking {
+                        let pull = try Socket(.pull, in: context)
+                        let push = try Socket(.push, in: context)
+                        try push.attach(try Endpoint(try pull.attach(Place.fresh(.inproc)), default: .connect))
+                        for _ in 0..<200 {
+                            try push.send([frame], timeout: .seconds(5))
+                            let copy = try pull.receive(timeout: .seconds(5))
+                            if copy?[0].bytes != frame.bytes { return nil }
+                        }
+                        return frame.bytes
                     }
-                    return frame.bytes
                 }
             }
             return try await group.reduce(into: []) { $0.append($1) }
@@ -162,10 +164,12 @@ func pattern(_ count: Int, seed: Int = 0) -> [UInt8] { (0..<count).map { UInt8(t
 
     @Test func `shutting the context down ends a wait`() async throws {
         let context = try ZeroMQContext()
-        let waiting = Task.detached {
-            let pull = try Socket(.pull, in: context)
-            try pull.attach(Place.fresh(.tcp))
-            return try pull.receive(timeout: nil) == nil
+        let waiting = Task {
+            try await blocking {
+                let pull = try Socket(.pull, in: context)
+                try pull.attach(Place.fresh(.tcp))
+                return try pull.receive(timeout: nil) == nil
+            }
         }
         try await Task.sleep(for: .milliseconds(50))
         context.shutDown()
