@@ -4,7 +4,8 @@ extension CLIPError: CustomStringConvertible {
     /// Stable, for programs.
     package var code: String {
         switch self {
-        case .unreadable: "model.unreadable"
+        case .unreadable(let error): error.code
+        case .unwritable: "file.unwritable"
         case .missingFile: "model.missing_file"
         case .unrecognized: "model.unrecognized"
         case .fileTooLarge: "model.file_too_large"
@@ -27,6 +28,7 @@ extension CLIPError: CustomStringConvertible {
     package var description: String {
         switch self {
         case .unreadable(let error): error.description
+        case .unwritable(let path, let reason): "\(path) can't be written: \(reason)"
         case .missingFile(let folder, let wanted): "\(folder) has no \(wanted); give the folder that the model was published in"
         case .unrecognized(let path, let reason): "\(path) doesn't hold a CLIP: \(reason)"
         case .fileTooLarge(let file, let bytes, let limit): "\(file) has \(bytes) bytes; files of its kind have no more than \(limit)"
