@@ -5,6 +5,7 @@ extension CLIPError: CustomStringConvertible {
     package var code: String {
         switch self {
         case .unreadable: "model.unreadable"
+        case .unreadable(let error): error.code
         case .unwritable: "file.unwritable"
         case .missingFile: "model.missing_file"
         case .unrecognized: "model.unrecognized"

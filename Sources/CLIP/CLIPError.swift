@@ -5,6 +5,7 @@ package enum CLIPError: Error, Equatable {
     /// A file couldn't be opened or mapped.
     case unreadable(TensorsError)
     /// A file couldn't be written.
+    /// A file couldn't be written; what was there before is still there.
     case unwritable(path: String, reason: String)
     /// A file that the model needs isn't in its folder.
     case missingFile(folder: String, wanted: String)
