@@ -65,8 +65,8 @@ let package = Package(
         .testTarget(name: "CLIPTests", dependencies: ["CLIP", "Imaging", "Tensors", "TestSupport"], swiftSettings: swift),
         .testTarget(
             name: "QuantizationTests", dependencies: ["Quantization", "CLIP", "Imaging", "Tensors", "TestSupport"], swiftSettings: swift),
-        .testTarget(name: "MessagesTests", dependencies: ["Messages", "TestSupport", protobuf], swiftSettings: swift),
-        .testTarget(name: "TransportTests", dependencies: ["Transport", "Messages", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "MessagesTests", dependencies: ["Messages"], swiftSettings: swift),
+        .testTarget(name: "TransportTests", dependencies: ["Transport", "Messages"], swiftSettings: swift),
         .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "TestSupport"], swiftSettings: swift),
         .testTarget(
             name: "ServicesTests", dependencies: ["Services", "CLIP", "Imaging", "Messages", "Transport", "TestSupport"],

@@ -142,10 +142,13 @@ package final class BoundedQueue<Element: Sendable>: Sendable {
         let id = nextID()
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                enqueue(Waiter(id: id) { continuation.resume(returning: $0) })
-                if let timeout {
-                    DispatchQueue.global().asyncAfter(deadline: .now() + timeout.dispatchInterval) { [weak self] in self?.cancelTake(id) }
-                }
+                // Safe: dispatch sources may be used from any thread; it is only cancelled after it was made.
+                nonisolated(unsafe) let timer = timeout.map { timer($0) { [weak self] in self?.cancelTake(id) } }
+                enqueue(
+                    Waiter(id: id) { element in
+                        timer?.cancel()
+                        continuation.resume(returning: element)
+                    })
                 if Task.isCancelled { cancelTake(id) }
             }
         } onCancel: {
@@ -161,6 +164,14 @@ package final class BoundedQueue<Element: Sendable>: Sendable {
         enqueue(Waiter(id: id, resume: box.set))
         if !box.wait(timeout) { cancelTake(id) }
         return box.get() ?? nil
+    }
+
+    private func timer(_ timeout: Duration, _ fire: @escaping @Sendable () -> Void) -> any DispatchSourceTimer {
+        let timer = DispatchSource.makeTimerSource()
+        timer.setEventHandler(handler: fire)
+        timer.schedule(deadline: .now() + timeout.dispatchInterval)
+        timer.activate()
+        return timer
     }
 
     private func enqueue(_ waiter: Waiter) {
