@@ -8,7 +8,7 @@ package struct ImageLimits: Sendable, Equatable {
     package var maximumAspectRatio: Int
     /// Bytes held while decoding: the RGB rows, and every coefficient of a progressive JPEG. 256 MiB lets a JPEG of maximumPixels through.
     package var maximumMemory: Int
-    /// Bytes of stored samples that any file may unfold to. Up to 48 MiB, decoding takes a fraction of a second whatever the file holds.
+    /// Bytes of samples, as stored or as RGB, that any file may unfold to. Up to 48 MiB, decoding takes a fraction of a second whatever the file holds.
     package var unprovenSampleBytes: Int
     /// Above that, how many bytes of samples a byte of the file may stand for. Photographs stay under 60, and deflate can reach 1032.
     package var maximumExpansion: Int
@@ -54,7 +54,7 @@ package struct ImageLimits: Sendable, Equatable {
         if wraps || memory > maximumMemory {
             throw .tooLarge("\(size) pixels need \(memory) bytes to decode, and \(maximumMemory) are allowed")
         }
-        let samples = pixels &* claim.bitsPerPixel / 8
+        let samples = max(pixels &* 3, pixels &* claim.bitsPerPixel / 8)
         if samples > unprovenSampleBytes, samples / maximumExpansion > claim.codedBytes {
             throw .tooLarge("\(size) pixels from \(claim.codedBytes) bytes is more than \(maximumExpansion):1")
         }
