@@ -12,6 +12,8 @@
 #define TILE_PANELS 1
 #define A_OFFSET 0
 #define IN_PLACE 1
+// Integer additions may be reassociated and loads moved ahead, and the compiler does both until accumulators spill: not past this.
+#define KEEP_IN_REGISTERS(x, y) __asm__ volatile("" : "+x"(x), "+x"(y) : : "memory")
 typedef uint8_t a_code;
 typedef int8_t b_code;
 
@@ -30,6 +32,7 @@ static inline __attribute__((always_inline)) void add_quad(const int R, const ui
         __m256i x = _mm256_set1_epi32(quad);
         c[r][0] = _mm256_add_epi16(c[r][0], _mm256_maddubs_epi16(x, b0));
         c[r][1] = _mm256_add_epi16(c[r][1], _mm256_maddubs_epi16(x, b1));
+        KEEP_IN_REGISTERS(c[r][0], c[r][1]);
     }
 }
 

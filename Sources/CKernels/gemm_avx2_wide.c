@@ -14,6 +14,8 @@
 #define TILE_PANELS 1
 #define A_OFFSET 0
 #define IN_PLACE 0
+// Integer additions may be reassociated and loads moved ahead, and the compiler does both until accumulators spill: not past this.
+#define KEEP_IN_REGISTERS(x, y) __asm__ volatile("" : "+x"(x), "+x"(y) : : "memory")
 typedef int16_t a_code;
 typedef int16_t b_code;
 
@@ -58,6 +60,7 @@ static inline __attribute__((always_inline)) void add_quad(const int R, const in
             __m256i x = _mm256_set1_epi32(pair);
             c[r][0] = _mm256_add_epi32(c[r][0], _mm256_madd_epi16(x, b0));
             c[r][1] = _mm256_add_epi32(c[r][1], _mm256_madd_epi16(x, b1));
+            KEEP_IN_REGISTERS(c[r][0], c[r][1]);
         }
     }
 }

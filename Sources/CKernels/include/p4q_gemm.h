@@ -96,13 +96,18 @@ int64_t p4q_gemm_scratch_bytes(p4q_isa isa, int64_t m, int64_t k);
 // Computes the product. `scratch` is aligned to 64 bytes and belongs to this call alone. Every instruction set gives the scalar twin's bits.
 void p4q_gemm_run(p4q_isa isa, const p4q_gemm *gemm, void *scratch);
 
-// Packs u8 codes [rows, k], minus 128, as rows first_row..<first_row + rows of an 8-bit operand whose channels are those rows (keys in
-// q k^T). Writes whole panels: call in ascending order, first_row a multiple of 16 or continuing where the last call ended.
-void p4q_pack_rows(const uint8_t *codes, int64_t stride, int64_t first_row, int64_t rows, int64_t k, uint8_t *packed, int32_t *sums);
-// Packs u8 codes [rows, n], minus 128, as inputs first_row..<first_row + rows of an 8-bit operand of `n` channels and `total` inputs
-// (values in probs v). Clears nothing: p4q_clear_packed first if total is no multiple of 4. Adds to `sums` [n].
-void p4q_pack_columns(const uint8_t *codes, int64_t stride, int64_t first_row, int64_t rows, int64_t n, int64_t total, uint8_t *packed,
-                      int32_t *sums);
+// Rows of u8 codes that lie apart, one segment after the other: the states of a shared prefix and a prompt's own.
+typedef struct {
+    const uint8_t *codes;
+    int64_t stride;  // bytes from row to row
+    int64_t rows;
+} p4q_rows;
+
+// Attention's operands, quantized at run time: u8 codes minus 128 in the 8-bit layout, so their zero point is w_zero = zero point - 128.
+// Keys [rows, k] become an operand whose channels are the rows (p4q_packed_bytes(rows, k, 8)); sums [rows].
+void p4q_pack_keys(const p4q_rows *segments, int64_t count, int64_t k, uint8_t *packed, int32_t *sums);
+// Values [rows, n] become an operand of n channels whose inputs are the rows (p4q_packed_bytes(n, rows, 8)); sums [n].
+void p4q_pack_values(const p4q_rows *segments, int64_t count, int64_t n, uint8_t *packed, int32_t *sums);
 
 // Runs the instruction set's integer dot product on registers alone, `rounds` times; the number of operations (a multiplication and an
 // addition are two) that were done. Timed, it is the limit that p4q_gemm_run is measured against.
