@@ -8,5 +8,6 @@
 #include "float_body.inc"
 #pragma clang attribute pop
 
-const p4q_float_kernels p4q_float_avx512 = {layer_norm, softmax, add_bias, bias_quick_gelu, bias_gelu, dot_rows, normalize, exp_all};
+const p4q_float_kernels p4q_float_avx512 = {layer_norm, softmax, add_bias, bias_quick_gelu, bias_gelu, dot_rows, normalize, exp_all,
+                                          quantization_error, range};
 #endif

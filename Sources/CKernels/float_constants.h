@@ -27,4 +27,7 @@
 #define P4Q_ERF_A5 1.061405429f
 #define P4Q_SQRT_HALF 0.70710678118654752f
 
+// Elements whose squared errors are added in float before they go into the double total.
+#define P4Q_ERROR_BLOCK 1024
+
 #endif

@@ -7,5 +7,6 @@
 #include "float_math.inc"
 #include "float_body.inc"
 
-const p4q_float_kernels p4q_float_neon = {layer_norm, softmax, add_bias, bias_quick_gelu, bias_gelu, dot_rows, normalize, exp_all};
+const p4q_float_kernels p4q_float_neon = {layer_norm, softmax, add_bias, bias_quick_gelu, bias_gelu, dot_rows, normalize, exp_all,
+                                          quantization_error, range};
 #endif

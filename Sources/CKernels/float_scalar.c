@@ -117,4 +117,31 @@ static void exp_all(const float *x, size_t n, float *y) {
     for (size_t i = 0; i < n; i++) y[i] = exp_one(x[i]);
 }
 
-const p4q_float_kernels p4q_float_scalar = {layer_norm, softmax, add_bias, bias_quick_gelu, bias_gelu, dot_rows, normalize, exp_all};
+static double quantization_error(const float *x, size_t n, float scale, float zero, float top) {
+    double total = 0;
+    for (size_t start = 0; start < n; start += P4Q_ERROR_BLOCK) {
+        float lanes[LANES] = {0};
+        for (size_t i = start; i < n && i < start + P4Q_ERROR_BLOCK; i++) {
+            float q = rintf(x[i] / scale + zero);
+            q = q > 0 ? q : 0;
+            q = q < top ? q : top;
+            float d = (q - zero) * scale - x[i];
+            lanes[i % LANES] = fmaf(d, d, lanes[i % LANES]);
+        }
+        total += (double)sum_lanes(lanes);
+    }
+    return total;
+}
+
+static void range(const float *x, size_t n, float *low, float *high) {
+    float l = *low, h = *high;
+    for (size_t i = 0; i < n; i++) {
+        l = x[i] < l ? x[i] : l;
+        h = x[i] > h ? x[i] : h;
+    }
+    *low = l;
+    *high = h;
+}
+
+const p4q_float_kernels p4q_float_scalar = {layer_norm, softmax, add_bias, bias_quick_gelu, bias_gelu, dot_rows, normalize, exp_all,
+                                            quantization_error, range};

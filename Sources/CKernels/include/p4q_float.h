@@ -31,6 +31,10 @@ typedef struct {
     void (*normalize)(const float *x, size_t n, float *y);
     // y[i] = exp(x[i]), to within 2 units in the last place; 0 < y for x below -87.3
     void (*exp)(const float *x, size_t n, float *y);
+    // Sum of ((q - zero) * scale - x)^2 with q = clamp(roundeven(x / scale + zero), 0, top): float lanes over 1024 elements, then double.
+    double (*quantization_error)(const float *x, size_t n, float scale, float zero, float top);
+    // low = min, high = max of x and of what they held; NaN is ignored.
+    void (*range)(const float *x, size_t n, float *low, float *high);
 } p4q_float_kernels;
 
 // The table for `isa`. Sets without float kernels of their own (AVX-VNNI, the NEON extensions) share those of the set they extend.
