@@ -3,6 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+
 typedef long long __m512i __attribute__((vector_size(64)));
 typedef long long __m256i __attribute__((vector_size(32)));
 
@@ -36,3 +38,5 @@ EMULATED(256, _mm256_dpbusd_avx_epi32)
 #define _mm512_storeu_si512 store512
 #define _mm256_loadu_si256 load256
 #define _mm256_storeu_si256 store256
+
+#pragma clang attribute pop
