@@ -93,6 +93,10 @@ static inline __attribute__((always_inline)) void tile(const int R, const int P,
 
 void p4q_gemm_avx2_wide(const p4q_gemm *gemm, void *scratch) { run_product(gemm, scratch); }
 
+void p4q_quantize_avx2(const float *x, int64_t stride, int64_t rows, int64_t n, const p4q_epilogue *codes, uint8_t *out, int64_t out_stride) {
+    quantize_rows(x, stride, rows, n, codes, out, out_stride);
+}
+
 int64_t p4q_gemm_peak_avx2(int64_t rounds) {
     __m256i c[12], x = _mm256_set1_epi16(1), y = _mm256_set1_epi16(2);
     for (int i = 0; i < 12; i++) c[i] = _mm256_setzero_si256();

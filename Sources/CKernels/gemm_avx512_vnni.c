@@ -60,6 +60,10 @@ static inline __attribute__((always_inline)) void tile(const int R, const int P,
 
 void p4q_gemm_avx512_vnni(const p4q_gemm *gemm, void *scratch) { run_product(gemm, scratch); }
 
+void p4q_quantize_avx512(const float *x, int64_t stride, int64_t rows, int64_t n, const p4q_epilogue *codes, uint8_t *out, int64_t out_stride) {
+    quantize_rows(x, stride, rows, n, codes, out, out_stride);
+}
+
 int64_t p4q_gemm_peak_avx512_vnni(int64_t rounds) {
     __m512i c[24], x = _mm512_set1_epi8(1), y = _mm512_set1_epi8(2);
     for (int i = 0; i < 24; i++) c[i] = _mm512_setzero_si512();

@@ -14,6 +14,11 @@ typedef int64_t p4q_gemm_peak_loop(int64_t rounds);
 p4q_gemm_peak_loop p4q_gemm_peak_scalar, p4q_gemm_peak_avx2, p4q_gemm_peak_avx_vnni, p4q_gemm_peak_avx512_vnni, p4q_gemm_peak_neon,
     p4q_gemm_peak_neon_dot, p4q_gemm_peak_neon_i8mm;
 
+typedef void p4q_quantize_kernel(const float *x, int64_t stride, int64_t rows, int64_t n, const p4q_epilogue *codes, uint8_t *out,
+                                 int64_t out_stride);
+
+p4q_quantize_kernel p4q_quantize_scalar, p4q_quantize_avx2, p4q_quantize_avx512, p4q_quantize_neon;
+
 // The first k codes of channel c.
 void p4q_unpack_channel(const uint8_t *packed, int64_t c, int64_t k, int32_t bits, int8_t *codes);
 

@@ -67,6 +67,10 @@ static inline __attribute__((always_inline)) void tile(const int R, const int P,
 
 void p4q_gemm_neon(const p4q_gemm *gemm, void *scratch) { run_product(gemm, scratch); }
 
+void p4q_quantize_neon(const float *x, int64_t stride, int64_t rows, int64_t n, const p4q_epilogue *codes, uint8_t *out, int64_t out_stride) {
+    quantize_rows(x, stride, rows, n, codes, out, out_stride);
+}
+
 int64_t p4q_gemm_peak_neon(int64_t rounds) {
     int32x4_t c[16];
     int16x4_t x = vdup_n_s16(1), y = vdup_n_s16(2);

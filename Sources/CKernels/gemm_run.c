@@ -41,3 +41,20 @@ int64_t p4q_gemm_peak(p4q_isa isa, int64_t rounds) {
     default: return p4q_gemm_peak_scalar(rounds);
     }
 }
+
+void p4q_quantize_rows(p4q_isa isa, const float *x, int64_t stride, int64_t rows, int64_t n, float inverse_scale, float zero_point, float top,
+                       uint8_t *out, int64_t out_stride) {
+    p4q_epilogue codes = {.inverse_scale = inverse_scale, .zero_point = zero_point, .top = top};
+    switch (isa) {
+#if defined(__x86_64__)
+    case P4Q_ISA_AVX2:
+    case P4Q_ISA_AVX_VNNI: return p4q_quantize_avx2(x, stride, rows, n, &codes, out, out_stride);
+    case P4Q_ISA_AVX512_VNNI: return p4q_quantize_avx512(x, stride, rows, n, &codes, out, out_stride);
+#elif defined(__aarch64__)
+    case P4Q_ISA_NEON:
+    case P4Q_ISA_NEON_DOT:
+    case P4Q_ISA_NEON_I8MM: return p4q_quantize_neon(x, stride, rows, n, &codes, out, out_stride);
+#endif
+    default: p4q_quantize_scalar(x, stride, rows, n, &codes, out, out_stride);
+    }
+}

@@ -48,6 +48,11 @@ void p4q_gemm_scalar(const p4q_gemm *g, void *scratch) {
     }
 }
 
+void p4q_quantize_scalar(const float *x, int64_t stride, int64_t rows, int64_t n, const p4q_epilogue *codes, uint8_t *out, int64_t out_stride) {
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < n; i++) out[r * out_stride + i] = requantized(codes, x[r * stride + i]);
+}
+
 int64_t p4q_gemm_peak_scalar(int64_t rounds) {
     uint32_t acc[8] = {0}, x = 3, y = 5;
     for (int64_t round = 0; round < rounds; round++) {

@@ -96,6 +96,10 @@ int64_t p4q_gemm_scratch_bytes(p4q_isa isa, int64_t m, int64_t k);
 // Computes the product. `scratch` is aligned to 64 bytes and belongs to this call alone. Every instruction set gives the scalar twin's bits.
 void p4q_gemm_run(p4q_isa isa, const p4q_gemm *gemm, void *scratch);
 
+// out[r, i] = code of x[r, i], as an epilogue makes it: rint(min(max(fma(x, inverse_scale, zero_point), 0), top)).
+void p4q_quantize_rows(p4q_isa isa, const float *x, int64_t stride, int64_t rows, int64_t n, float inverse_scale, float zero_point, float top,
+                       uint8_t *out, int64_t out_stride);
+
 // Rows of u8 codes that lie apart, one segment after the other: the states of a shared prefix and a prompt's own.
 typedef struct {
     const uint8_t *codes;
