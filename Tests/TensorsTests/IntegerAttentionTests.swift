@@ -21,7 +21,7 @@ import Testing
         let k = CodeScale(scale: 0.025, zeroPoint: 140, bits: .eight)
         let v = CodeScale(scale: 0.02, zeroPoint: 99, bits: .eight)
         let probabilities = CodeScale(scale: 1 / 255, zeroPoint: 2, bits: .eight)
-        let out = CodeScale(scale: 0.0125, zeroPoint: 111, bits: .four)
+        let out = CodeScale(scale: 0.2, zeroPoint: 7, bits: .four)
         var l: Int { shape[0] }
         var t: Int { shape[1] }
         var d: Int { shape[2] }
