@@ -122,6 +122,19 @@ import Testing
         #expect(Set(codes).count > 60)
     }
 
+    @Test(arguments: InstructionSet.supported) func `ties go to the even code`(set: InstructionSet) throws {
+        let fixture = try ProductFixture(m: 40, n: 33, k: 1, weightBits: .two, activationBits: .four, zeroPoint: 7)
+        let meaning = CodeScale(scale: 1, zeroPoint: 9, bits: .eight)
+        let half = [Float](repeating: 0.5, count: 33)
+        let codes = fixture.run(set, initial: UInt8(0), scales: half, biases: [Float](repeating: 0, count: 33)) { .codes($0, meaning) }
+        for i in 0..<40 {
+            for j in 0..<33 {
+                let q = Double(fixture.sum(i, j)) / 2 + 9
+                #expect(Double(codes[i * 33 + j]) == q.rounded(.toNearestOrEven))
+            }
+        }
+    }
+
     @Test(arguments: InstructionSet.supported) func `a product may be shared by panels and by rows`(set: InstructionSet) throws {
         let fixture = try ProductFixture(m: 23, n: 100, k: 70, weightBits: .four, zeroPoint: 9)
         let whole = fixture.run(set, initial: Float(-1)) { .floats($0) }
