@@ -37,13 +37,15 @@ static inline __attribute__((always_inline)) void add_quad(const int R, const ui
 }
 
 // At most `narrow_steps` quads, from an input that is a multiple of 16.
-static inline __attribute__((always_inline)) void add_run(const int R, const uint8_t *a, const int8_t *b, int64_t quads, int32_t *acc) {
+static inline __attribute__((always_inline)) void add_run(const int R, const uint8_t *a, const int8_t *b, int64_t quads, int32_t *acc,
+                                                          const char *ahead) {
     const __m256i ones = _mm256_set1_epi16(1);
     __m256i c[TILE_ROWS][2];
 #pragma clang loop unroll(full)
     for (int r = 0; r < R; r++) c[r][0] = c[r][1] = _mm256_setzero_si256();
     int64_t q = 0;
-    for (; q + 4 <= quads; q += 4, a += R * 16, b += 4 * P4Q_QUAD_BYTES) {
+    for (; q + 4 <= quads; q += 4, a += R * 16, b += 4 * P4Q_QUAD_BYTES, ahead += 64) {
+        __builtin_prefetch(ahead, 0, 2);
 #pragma clang loop unroll(full)
         for (int j = 0; j < 4; j++) add_quad(R, a + j * 4, b + j * P4Q_QUAD_BYTES, c);
     }
@@ -59,10 +61,12 @@ static inline __attribute__((always_inline)) void add_run(const int R, const uin
 }
 
 static inline __attribute__((always_inline)) void tile(const int R, const int P, const uint8_t *a, const int8_t *b, int64_t b_stride,
-                                                       int64_t quads, int32_t *acc, int64_t acc_stride, bool first, int64_t steps) {
-    (void)P, (void)b_stride, (void)acc_stride;
+                                                       int64_t quads, int32_t *acc, int64_t acc_stride, bool first, int64_t steps,
+                                                       const char *ahead, int64_t ahead_stride) {
+    (void)P, (void)b_stride, (void)acc_stride, (void)ahead_stride;
     if (first) memset(acc, 0, (size_t)R * P4Q_PANEL * sizeof *acc);
-    for (int64_t q = 0; q < quads; q += steps) add_run(R, a + q * P4Q_QUAD * R, b + q * P4Q_QUAD_BYTES, smaller(steps, quads - q), acc);
+    for (int64_t q = 0; q < quads; q += steps) 
+        add_run(R, a + q * P4Q_QUAD * R, b + q * P4Q_QUAD_BYTES, smaller(steps, quads - q), acc, ahead + q * 16);
 }
 
 #include "gemm_body.inc"
