@@ -11,6 +11,7 @@ let swift: [SwiftSetting] = [
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let textTable = Target.Dependency.product(name: "TextTable", package: "TextTable")
@@ -35,7 +36,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
         .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
-        .target(name: "CImageCodecs", dependencies: ["CPNG", "CJPEG"]),
+        .target(name: "CImageCodecs", dependencies: ["CPNG", "CJPEG", "CZlib"]),
         .target(name: "CKernels"),
 
         // Arrows only point down.
@@ -45,6 +46,7 @@ let package = Package(
         .target(name: "Quantization", dependencies: ["CLIP", "Imaging", "Tensors", crypto], swiftSettings: swift),
         .target(name: "Messages", dependencies: [protobuf], swiftSettings: swift),
         .target(name: "Transport", dependencies: ["CZeroMQ"], swiftSettings: swift),
+        .target(name: "Datasets", swiftSettings: swift),
         .target(
             name: "Services",
             dependencies: ["Tensors", "Imaging", "CLIP", "Quantization", "Messages", "Transport", crypto, lifecycle, logging],
@@ -52,8 +54,8 @@ let package = Package(
         .executableTarget(
             name: "p4q",
             dependencies: [
-                "Tensors", "Imaging", "CLIP", "Quantization", "Messages", "Transport", "Services",
-                argumentParser, crypto, lifecycle, logging, textTable,
+                "Tensors", "Imaging", "CLIP", "Quantization", "Messages", "Transport", "Datasets", "Services",
+                argumentParser, crypto, lifecycle, logging, textTable, unixSignals,
             ],
             swiftSettings: swift),
 
@@ -63,8 +65,9 @@ let package = Package(
         .testTarget(name: "CLIPTests", dependencies: ["CLIP", "Imaging", "Tensors", "TestSupport"], swiftSettings: swift),
         .testTarget(
             name: "QuantizationTests", dependencies: ["Quantization", "CLIP", "Imaging", "Tensors", "TestSupport"], swiftSettings: swift),
-        .testTarget(name: "MessagesTests", dependencies: ["Messages"], swiftSettings: swift),
-        .testTarget(name: "TransportTests", dependencies: ["Transport"], swiftSettings: swift),
+        .testTarget(name: "MessagesTests", dependencies: ["Messages", "TestSupport", protobuf], swiftSettings: swift),
+        .testTarget(name: "TransportTests", dependencies: ["Transport", "Messages", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "TestSupport"], swiftSettings: swift),
         .testTarget(
             name: "ServicesTests", dependencies: ["Services", "CLIP", "Imaging", "Messages", "Transport", "TestSupport"],
             swiftSettings: swift),

@@ -5,6 +5,7 @@ extension CLIPError: CustomStringConvertible {
     package var code: String {
         switch self {
         case .unreadable: "model.unreadable"
+        case .unwritable: "file.unwritable"
         case .missingFile: "model.missing_file"
         case .unrecognized: "model.unrecognized"
         case .fileTooLarge: "model.file_too_large"
@@ -19,6 +20,7 @@ extension CLIPError: CustomStringConvertible {
         case .wrongShape: "model.wrong_shape"
         case .wrongType: "model.wrong_type"
         case .tensorBounds: "model.tensor_bounds"
+        case .classSet: "class_set.invalid"
         case .tokenizer: "tokenizer.invalid"
         case .promptTooLong: "tokenizer.too_long"
         }
@@ -27,6 +29,7 @@ extension CLIPError: CustomStringConvertible {
     package var description: String {
         switch self {
         case .unreadable(let error): error.description
+        case .unwritable(let path, let reason): "\(path) can't be written: \(reason)"
         case .missingFile(let folder, let wanted): "\(folder) has no \(wanted); give the folder that the model was published in"
         case .unrecognized(let path, let reason): "\(path) doesn't hold a CLIP: \(reason)"
         case .fileTooLarge(let file, let bytes, let limit): "\(file) has \(bytes) bytes; files of its kind have no more than \(limit)"
@@ -49,6 +52,7 @@ extension CLIPError: CustomStringConvertible {
         case .wrongType(let file, let tensor, let type):
             "\(file): tensor \(Self.shown(tensor)) has elements of type \(Self.shown(type)); weights are float32, float16 or bfloat16"
         case .tensorBounds(let file, let tensor, let reason): "\(file): tensor \(Self.shown(tensor)) \(reason)"
+        case .classSet(let name, let reason): "the class set \(Self.shown(name)) can't be used: \(reason)"
         case .tokenizer(let file, let reason): "\(file) is no tokenizer of a CLIP: \(reason)"
         case .promptTooLong(let prompt, let tokens, let limit):
             "the prompt \"\(Self.shown(prompt))\" has \(tokens) tokens, the model takes \(limit); shorten it, or ask for truncation"

@@ -4,6 +4,8 @@ package import Tensors
 package enum CLIPError: Error, Equatable {
     /// A file couldn't be opened or mapped.
     case unreadable(TensorsError)
+    /// A file couldn't be written.
+    case unwritable(path: String, reason: String)
     /// A file that the model needs isn't in its folder.
     case missingFile(folder: String, wanted: String)
     /// Neither a folder nor a file that holds a CLIP.
@@ -31,6 +33,9 @@ package enum CLIPError: Error, Equatable {
     case wrongType(file: String, tensor: String, type: String)
     /// A tensor's place, extents or strides reach beyond the memory that it names.
     case tensorBounds(file: String, tensor: String, reason: String)
+
+    /// A class set is not one: a field is missing, misspelt or out of range.
+    case classSet(name: String, reason: String)
 
     /// A vocabulary or merge list is not what byte-level BPE needs.
     case tokenizer(file: String, reason: String)

@@ -15,6 +15,17 @@ package struct Checkpoint: Sendable {
 
     private let weights: CheckpointWeights
 
+    init(configuration: CLIPConfiguration, name: String, tensors: [String: FloatTensor]) {
+        self.init(configuration: configuration, name: name, files: [], weights: CheckpointWeights(tensors: tensors))
+    }
+
+    private init(configuration: CLIPConfiguration, name: String, files: [URL], weights: CheckpointWeights) {
+        self.configuration = configuration
+        self.name = name
+        self.files = files
+        self.weights = weights
+    }
+
     /// SHA-256 of the weight file's bytes, in hexadecimal; of several shards, of their concatenation in name order. Read and hashed when first asked for.
     package var sha256: String { weights.sha256 }
 

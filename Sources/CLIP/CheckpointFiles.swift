@@ -97,11 +97,3 @@ struct CheckpointFiles {
         return contents
     }
 }
-
-/// One file of weights, whichever its format.
-enum WeightFile {
-    static func read(_ url: URL) throws(CLIPError) -> (MappedFile, [String: StoredTensor]) {
-        let file = try SafetensorsFile(url)
-        return (file.file, file.tensors)
-    }
-}

@@ -38,10 +38,17 @@ final class CheckpointWeights: Sendable {
         self.files = files
     }
 
+    /// Tensors that lie in no file; their digest is that of no bytes.
+    init(tensors: [String: FloatTensor]) {
+        sources = [:]
+        files = []
+        cache.withLock { $0.tensors = tensors }
+    }
+
     func tensor(_ name: String) -> FloatTensor {
-        guard let source = sources[name] else { preconditionFailure("the checkpoint has no tensor \(name)") }
-        return cache.withLock { cache in
+        cache.withLock { cache in
             if let tensor = cache.tensors[name] { return tensor }
+            guard let source = sources[name] else { preconditionFailure("the checkpoint has no tensor \(name)") }
             guard let whole = cache.origins[source.origin] ?? source.stored.floats() else {
                 preconditionFailure("\(source.origin) was not checked to be floating-point")
             }
@@ -62,7 +69,7 @@ final class CheckpointWeights: Sendable {
             if let digest = cache.sha256 { return digest }
             var hash = SHA256()
             for file in files { file.withUnsafeBytes { hash.update(bufferPointer: $0) } }
-            let digest = hash.finalize().map { byte in String(byte >> 4, radix: 16) + String(byte & 15, radix: 16) }.joined()
+            let digest = hash.finalize().hexadecimal
             cache.sha256 = digest
             return digest
         }

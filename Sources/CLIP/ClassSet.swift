@@ -1,5 +1,5 @@
 internal import Crypto
-package import Foundation
+internal import Foundation
 
 /// What pictures are classified into: named classes with the texts that stand for them, and how an answer is formed.
 package struct ClassSet: Sendable, Equatable {
@@ -99,9 +99,6 @@ package struct ClassSet: Sendable, Equatable {
         let canonical = Canonical(name: name, classes: classes, templates: templates, topK: topK, threshold: threshold)
         // Encoding strings, integers and floats with a strategy for the non-finite ones cannot fail; an empty form would only weaken the hash.
         let bytes = (try? encoder.encode(canonical)) ?? Data()
-        return SHA256.hash(data: bytes).map { byte in
-            let digits = String(byte, radix: 16)
-            return digits.count == 1 ? "0" + digits : digits
-        }.joined()
+        return SHA256.hash(data: bytes).hexadecimal
     }
 }

@@ -1,4 +1,3 @@
-package import Imaging
 package import Tensors
 
 /// CLIP's image tower in float32 on OpenBLAS.

@@ -15,12 +15,18 @@ package struct SafetensorsFile: Sendable {
     package let tensors: [String: StoredTensor]
 
     package init(_ url: URL) throws(CLIPError) {
-        do {
+        let file: MappedFile
+        do throws(TensorsError) {
             file = try MappedFile(url)
         } catch {
             throw .unreadable(error)
         }
-        let name = url.path
+        try self.init(file)
+    }
+
+    package init(_ file: MappedFile) throws(CLIPError) {
+        self.file = file
+        let name = file.url.path
         do throws(Refusal) {
             let (header, dataStart) = try Self.header(of: file)
             (metadata, tensors) = try Self.entries(header, file: file, dataStart: dataStart)

@@ -11,26 +11,24 @@ package struct TextFeatureCache: Sendable {
 
     package init(folder: URL) { self.folder = folder }
 
-    /// The features of `classSet` under `model`, [classes, width], or nil if they are not there.
-    package func features(for classSet: ClassSet, model: CLIPModel, truncating: Bool) -> FloatTensor? {
-        let file = url(classSet, model, truncating)
+    /// The features of `classSet` as `text` computes them, [classes, width], or nil if they are not there.
+    package func features(for classSet: ClassSet, text: TextFeatures, truncating: Bool) -> FloatTensor? {
+        let file = url(classSet, text, truncating)
         guard FileManager.default.fileExists(atPath: file.path), let stored = try? SafetensorsFile(file),
-            let features = stored.floats(Self.tensorName), features.shape == [classSet.classes.count, model.textEncoder.featureWidth],
+            let features = stored.tensors[Self.tensorName]?.floats(), features.shape == [classSet.classes.count, text.encoder.featureWidth],
             features.withUnsafeBufferPointer({ $0.allSatisfy(\.isFinite) })
         else { return nil }
         return features
     }
 
     /// Keeps `features`.
-    package func store(_ features: FloatTensor, for classSet: ClassSet, model: CLIPModel, truncating: Bool) {
+    package func store(_ features: FloatTensor, for classSet: ClassSet, text: TextFeatures, truncating: Bool) {
         try? FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        var writer = SafetensorsWriter()
-        writer.add(Self.tensorName, features)
-        try? writer.write(to: url(classSet, model, truncating))
+        try? SafetensorsWriter.write([.init(Self.tensorName, features)], to: url(classSet, text, truncating))
     }
 
-    private func url(_ classSet: ClassSet, _ model: CLIPModel, _ truncating: Bool) -> URL {
-        let key = "\(model.textIdentity) \(classSet.sha256) \(truncating)"
+    private func url(_ classSet: ClassSet, _ text: TextFeatures, _ truncating: Bool) -> URL {
+        let key = "\(text.identity) \(classSet.sha256) \(truncating)"
         return folder.appendingPathComponent("\(SHA256.hash(data: Data(key.utf8)).hexadecimal).safetensors")
     }
 }

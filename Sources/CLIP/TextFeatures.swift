@@ -1,15 +1,28 @@
+internal import Crypto
+package import Foundation
 package import Tensors
 
 /// Text features of a class set: every prompt's feature normalised, their mean per class, normalised again.
 package struct TextFeatures: Sendable {
     package let tokenizer: Tokenizer
     package let encoder: any TextEncoder
-    package let kernels: FloatKernels
+    /// Equal only where equal class sets have equal features: a hash, hex.
+    package let identity: String
+    private let kernels: FloatKernels
 
-    package init(tokenizer: Tokenizer, encoder: any TextEncoder, kernels: FloatKernels = FloatKernels()) {
+    package init(tokenizer: Tokenizer, encoder: any TextEncoder, identity: String, kernels: FloatKernels = FloatKernels()) {
         self.tokenizer = tokenizer
         self.encoder = encoder
+        self.identity = identity
         self.kernels = kernels
+    }
+
+    /// SHA-256 over a description of the text tower and the bytes of the tokenizer's files; files that are not there count as empty. Hex.
+    package static func identity(_ tower: String, files: [URL]) -> String {
+        var hash = SHA256()
+        hash.update(data: Data(tower.utf8))
+        for file in files { hash.update(data: (try? Data(contentsOf: file)) ?? Data()) }
+        return hash.finalize().hexadecimal
     }
 
     /// [classes, width], each of unit norm.
@@ -48,5 +61,12 @@ package struct TextFeatures: Sendable {
                 }
             }
         }
+    }
+}
+
+extension Digest {
+    /// Two lowercase digits a byte.
+    var hexadecimal: String {
+        map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
     }
 }

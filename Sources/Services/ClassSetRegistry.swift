@@ -36,10 +36,18 @@ package final class ClassSetRegistry: Sendable {
 
     /// Puts a set in place of the one of its name. The first one put is what jobs that name none are scored by.
     package func put(_ classSet: ClassSet) throws(CLIPError) {
-        let classifier = try makeClassifier(classSet)
+        put(try makeClassifier(classSet))
+    }
+
+    /// Puts a set whose text features, [classes, width] of unit norm, are known already.
+    package func put(_ classSet: ClassSet, textFeatures: FloatTensor) {
+        put(ZeroShotClassifier(classSet: classSet, textFeatures: textFeatures, scale: model.scale))
+    }
+
+    private func put(_ classifier: ZeroShotClassifier) {
         state.withLock { state in
-            state.named[classSet.name] = classifier
-            if state.defaultName == nil { state.defaultName = classSet.name }
+            state.named[classifier.classSet.name] = classifier
+            if state.defaultName == nil { state.defaultName = classifier.classSet.name }
         }
     }
 
@@ -91,13 +99,15 @@ package final class ClassSetRegistry: Sendable {
     }
 
     private func makeClassifier(_ classSet: ClassSet) throws(CLIPError) -> ZeroShotClassifier {
+        guard let text = model.text else {
+            throw .classSet(name: classSet.name, reason: "the model \(model.name) has no text tower to describe its classes with")
+        }
         let features: FloatTensor
-        if let cached = cache?.features(for: classSet, model: model, truncating: truncating) {
+        if let cached = cache?.features(for: classSet, text: text, truncating: truncating) {
             features = cached
         } else {
-            let computing = TextFeatures(tokenizer: model.tokenizer, encoder: model.textEncoder)
-            features = try computing.compute(for: classSet, pool: pool, truncating: truncating)
-            cache?.store(features, for: classSet, model: model, truncating: truncating)
+            features = try text.compute(for: classSet, pool: pool, truncating: truncating)
+            cache?.store(features, for: classSet, text: text, truncating: truncating)
         }
         return ZeroShotClassifier(classSet: classSet, textFeatures: features, scale: model.scale)
     }

@@ -38,4 +38,25 @@ import Testing
                 == CLIPConfiguration(
                     vision: vision, imageSide: 96, patchSize: 32, text: text, vocabularySize: 1514, contextLength: 77, projectionWidth: 64))
     }
+
+    /// The reference's tensors under Hugging Face's names come from other files than these, so what can be compared is each layout with its own
+    /// pickle's elements, in the archive as Python's zipfile would show them: by storage number, in the order of the names.
+    @Test(arguments: ["quickgelu-bin", "openai-pt", "openai-jit"])
+    func `a pickled checkpoint gives every tensor with finite elements of the expected spread`(model: String) throws {
+        let checkpoint = try Checkpoint.load(SharedFolder.file("oracles/models/\(model)"))
+        let configuration = checkpoint.configuration
+        #expect(configuration.imageSide == 64)
+        #expect(configuration.patchSize == 16)
+        #expect(configuration.vision.heads == 3)
+        #expect(configuration.text.heads == 2)
+        #expect(configuration.vision.activation == .quickGELU)
+        for (name, shape) in configuration.tensorShapes {
+            let tensor = checkpoint[name]
+            #expect(tensor.shape == shape)
+            let elements = tensor.withUnsafeBufferPointer { Array($0) }
+            #expect(elements.allSatisfy { $0.isFinite && abs($0) < 5 }, "\(name)")
+            #expect(elements.count < 8 || elements.contains { $0 != elements[0] }, "\(name)")
+        }
+        #expect(abs(checkpoint["logit_scale"].withUnsafeBufferPointer { $0[0] } - Float(log(100.0))) < 2e-3)
+    }
 }

@@ -3,3 +3,4 @@
 #include "p4q_gemm.h"
 #include "p4q_isa.h"
 #include "p4q_pause.h"
+#include "p4q_resample.h"

@@ -1,0 +1,73 @@
+/// One image to work on. The image itself stays in its payload frame, at the job's place in the batch.
+package struct Job: Hashable, Sendable {
+    /// Where the image is.
+    package enum Payload: Hashable, Sendable {
+        /// The payload frame at the job's place in the batch.
+        case attached
+        /// Elsewhere; the payload frame is empty. The digest is checked before the bytes are used.
+        case reference(uri: String, sha256: Digest)
+    }
+
+    /// The producer's name for it: 1 to 128 bytes, unique in its batch.
+    package var id: String
+    package var payload: Payload
+    /// Nil: the worker's default class set.
+    package var classes: ClassSelection?
+    /// 1 to 1000 predictions; nil: what the class set says.
+    package var topK: Int?
+    package var deadline: Deadline?
+    /// Echoed in the result.
+    package var metadata: [String: String]
+    /// W3C trace context, echoed in the result; empty if there is none.
+    package var traceparent: String
+    /// The true label of a labelled image.
+    package var label: String?
+    /// From 1.
+    package var attempt: Int
+
+    package init(
+        id: String, payload: Payload = .attached, classes: ClassSelection? = nil, topK: Int? = nil, deadline: Deadline? = nil,
+        metadata: [String: String] = [:], traceparent: String = "", label: String? = nil, attempt: Int = 1
+    ) {
+        self.id = id
+        self.payload = payload
+        self.classes = classes
+        self.topK = topK
+        self.deadline = deadline
+        self.metadata = metadata
+        self.traceparent = traceparent
+        self.label = label
+        self.attempt = attempt
+    }
+}
+
+/// The classes a job wants to choose from.
+package enum ClassSelection: Hashable, Sendable {
+    /// A class set the worker knows; with a digest, only that version of it.
+    case named(String, sha256: Digest?)
+    /// Labels that came with the job, and the templates to put them into (none: the worker's default).
+    case inline(labels: [String], templates: [String])
+}
+
+/// The moment after which a job is worth nothing.
+package enum Deadline: Hashable, Sendable {
+    /// Milliseconds since 1970-01-01 UTC.
+    case at(unixMilliseconds: Int64)
+    /// Counted from the moment the job is received.
+    case within(Duration)
+
+    /// The moment on the receiver's own clock, for a job received at `received` when the wall clock said `unixMilliseconds`.
+    ///
+    /// What lies more than a year away is brought to a year, so that no sum overflows.
+    package func instant(received: ContinuousClock.Instant, unixMilliseconds now: Int64) -> ContinuousClock.Instant {
+        let year = Duration.seconds(366 * 86_400)
+        let distance: Duration
+        switch self {
+        case .within(let duration): distance = duration
+        case .at(let moment):
+            let (difference, overflow) = moment.subtractingReportingOverflow(now)
+            distance = overflow ? (moment < now ? .zero - year : year) : .milliseconds(difference)
+        }
+        return received + min(max(distance, .zero - year), year)
+    }
+}

@@ -1,0 +1,169 @@
+/// The outcome of one job.
+package struct JobResult: Hashable, Sendable {
+    /// The job's id, or what stands for it if it had no usable one.
+    package var id: String
+    package var outcome: Outcome
+    /// Nil if the image was never read.
+    package var image: ImageFacts?
+    /// Nil if no model was asked.
+    package var model: Provenance?
+    /// Nil if no class set was used.
+    package var classSet: Provenance?
+    package var timings: Timings
+    /// The worker that made it.
+    package var worker: String
+    /// From 1.
+    package var attempt: Int
+    /// The job's.
+    package var metadata: [String: String]
+    /// The job's.
+    package var traceparent: String
+
+    package init(
+        id: String, outcome: Outcome, image: ImageFacts? = nil, model: Provenance? = nil, classSet: Provenance? = nil,
+        timings: Timings = Timings(), worker: String, attempt: Int = 1, metadata: [String: String] = [:], traceparent: String = ""
+    ) {
+        self.id = id
+        self.outcome = outcome
+        self.image = image
+        self.model = model
+        self.classSet = classSet
+        self.timings = timings
+        self.worker = worker
+        self.attempt = attempt
+        self.metadata = metadata
+        self.traceparent = traceparent
+    }
+
+    /// The result of `job`, with what is echoed taken from it.
+    package init(
+        answering job: Job, outcome: Outcome, image: ImageFacts? = nil, model: Provenance? = nil, classSet: Provenance? = nil,
+        timings: Timings = Timings(), worker: String
+    ) {
+        self.init(
+            id: job.id, outcome: outcome, image: image, model: model, classSet: classSet, timings: timings, worker: worker,
+            attempt: job.attempt, metadata: job.metadata, traceparent: job.traceparent)
+    }
+}
+
+/// What became of a job.
+package enum Outcome: Hashable, Sendable {
+    /// Best class first. `unknown`: the class set's threshold was not reached.
+    case scored([Prediction], unknown: Bool)
+    case failed(Failure)
+}
+
+/// One class and how well it fits.
+package struct Prediction: Hashable, Sendable {
+    package var label: String
+    /// The class's place in its set, from 0.
+    package var index: Int
+    /// Softmax over the whole class set, 0 to 1.
+    package var probability: Float
+    /// -1 to 1.
+    package var cosine: Float
+
+    package init(label: String, index: Int, probability: Float, cosine: Float) {
+        self.label = label
+        self.index = index
+        self.probability = probability
+        self.cosine = cosine
+    }
+}
+
+/// Why there is no score.
+package struct Failure: Error, Hashable, Sendable {
+    /// Stable and for programs, such as `decode.truncated`.
+    package var code: String
+    package var stage: Stage
+    /// What failed, why, and what to do; cut to 4096 bytes when it is sent.
+    package var message: String
+    /// True if the same job may succeed when it is sent again.
+    package var retryable: Bool
+
+    package init(code: String, stage: Stage, message: String, retryable: Bool) {
+        self.code = code
+        self.stage = stage
+        self.message = message
+        self.retryable = retryable
+    }
+}
+
+/// The steps a job goes through; the raw value is what people and JSON see.
+package enum Stage: String, Hashable, Sendable, CaseIterable {
+    case message, queue, fetch, decode, preprocess
+    case classSet = "class_set"
+    case infer
+}
+
+/// What was learned about an image.
+package struct ImageFacts: Hashable, Sendable {
+    /// What its header says.
+    package struct Header: Hashable, Sendable {
+        /// Pixels, as displayed.
+        package var width: Int
+        package var height: Int
+        package var format: ImageFormat
+
+        package init(width: Int, height: Int, format: ImageFormat) {
+            self.width = width
+            self.height = height
+            self.format = format
+        }
+    }
+
+    /// Of the bytes as they came.
+    package var sha256: Digest
+    /// Nil if the header could not be read.
+    package var header: Header?
+
+    package init(sha256: Digest, header: Header?) {
+        self.sha256 = sha256
+        self.header = header
+    }
+}
+
+/// File formats; the raw value is what people and JSON see.
+package enum ImageFormat: String, Hashable, Sendable, CaseIterable {
+    case png, jpeg
+}
+
+/// What made a result: the name and content hash of a model or a class set.
+package struct Provenance: Hashable, Sendable {
+    package var name: String
+    package var sha256: Digest
+
+    package init(name: String, sha256: Digest) {
+        self.name = name
+        self.sha256 = sha256
+    }
+}
+
+/// Where a job's time went; whole microseconds on the wire.
+package struct Timings: Hashable, Sendable {
+    package var queue: Duration
+    package var decode: Duration
+    package var preprocess: Duration
+    package var infer: Duration
+    package var total: Duration
+
+    package init(
+        queue: Duration = .zero, decode: Duration = .zero, preprocess: Duration = .zero, infer: Duration = .zero, total: Duration = .zero
+    ) {
+        self.queue = queue
+        self.decode = decode
+        self.preprocess = preprocess
+        self.infer = infer
+        self.total = total
+    }
+}
+
+extension Duration {
+    /// Whole microseconds, rounded down; 0 for a negative duration, the largest number for one that doesn't fit.
+    var wholeMicroseconds: UInt64 {
+        let (seconds, attoseconds) = components
+        guard seconds >= 0, attoseconds >= 0 else { return 0 }
+        let (whole, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000)
+        return overflow ? .max : whole &+ UInt64(attoseconds / 1_000_000_000_000)
+    }
+}
