@@ -95,7 +95,8 @@ static inline __attribute__((always_inline)) void tile(const int R, const int P,
 
 void p4q_gemm_avx2_wide(const p4q_gemm *gemm, void *scratch) { run_product(gemm, scratch); }
 
-void p4q_quantize_avx2(const float *x, int64_t stride, int64_t rows, int64_t n, const p4q_epilogue *codes, uint8_t *out, int64_t out_stride) {
+void p4q_quantize_avx2(const float *x, int64_t stride, int64_t rows, int64_t n, const p4q_epilogue *codes, uint8_t *out,
+                         int64_t out_stride) {
     quantize_rows(x, stride, rows, n, codes, out, out_stride);
 }
 

@@ -1,4 +1,5 @@
-// u8 x s8 for plain Advanced SIMD, exact for every code: both operands widened to 16 bits and smlal. For processors without the dot product.
+// u8 x s8 for plain Advanced SIMD, exact for every code: both operands widened to 16 bits and smlal. For processors without the dot
+// product.
 // A quad of weights becomes [4 inputs][16 channels] 16-bit numbers.
 #include "gemm_internal.h"
 
@@ -69,7 +70,8 @@ static inline __attribute__((always_inline)) void tile(const int R, const int P,
 
 void p4q_gemm_neon(const p4q_gemm *gemm, void *scratch) { run_product(gemm, scratch); }
 
-void p4q_quantize_neon(const float *x, int64_t stride, int64_t rows, int64_t n, const p4q_epilogue *codes, uint8_t *out, int64_t out_stride) {
+void p4q_quantize_neon(const float *x, int64_t stride, int64_t rows, int64_t n, const p4q_epilogue *codes, uint8_t *out,
+                         int64_t out_stride) {
     quantize_rows(x, stride, rows, n, codes, out, out_stride);
 }
 

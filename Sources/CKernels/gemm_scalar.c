@@ -48,7 +48,8 @@ void p4q_gemm_scalar(const p4q_gemm *g, void *scratch) {
     }
 }
 
-void p4q_quantize_scalar(const float *x, int64_t stride, int64_t rows, int64_t n, const p4q_epilogue *codes, uint8_t *out, int64_t out_stride) {
+void p4q_quantize_scalar(const float *x, int64_t stride, int64_t rows, int64_t n, const p4q_epilogue *codes, uint8_t *out,
+                         int64_t out_stride) {
     for (int64_t r = 0; r < rows; r++)
         for (int64_t i = 0; i < n; i++) out[r * out_stride + i] = requantized(codes, x[r * stride + i]);
 }

@@ -91,7 +91,7 @@ typedef struct {
     p4q_epilogue epilogue;
 } p4q_gemm;
 
-// Bytes of scratch that p4q_gemm_run needs for any problem with these m, k and w_bits or smaller m and k.
+// Bytes of scratch that p4q_gemm_run needs for every problem of at most these m and k, whatever its n and bits.
 int64_t p4q_gemm_scratch_bytes(p4q_isa isa, int64_t m, int64_t k);
 // Computes the product. `scratch` is aligned to 64 bytes and belongs to this call alone. Every instruction set gives the scalar twin's bits.
 void p4q_gemm_run(p4q_isa isa, const p4q_gemm *gemm, void *scratch);
