@@ -4,7 +4,6 @@ extension CLIPError: CustomStringConvertible {
     /// Stable, for programs.
     package var code: String {
         switch self {
-        case .unreadable: "model.unreadable"
         case .unreadable(let error): error.code
         case .unwritable: "file.unwritable"
         case .missingFile: "model.missing_file"

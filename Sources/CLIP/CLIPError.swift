@@ -4,7 +4,6 @@ package import Tensors
 package enum CLIPError: Error, Equatable {
     /// A file couldn't be opened or mapped.
     case unreadable(TensorsError)
-    /// A file couldn't be written.
     /// A file couldn't be written; what was there before is still there.
     case unwritable(path: String, reason: String)
     /// A file that the model needs isn't in its folder.

@@ -143,7 +143,7 @@ package final class BoundedQueue<Element: Sendable>: Sendable {
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 // Safe: dispatch sources may be used from any thread; it is only cancelled after it was made.
-                nonisolated(unsafe) let timer = timeout.map { timer($0) { [weak self] in self?.cancelTake(id) } }
+                nonisolated(unsafe) let timer = timeout.map { self.startTimer($0) { [weak self] in self?.cancelTake(id) } }
                 enqueue(
                     Waiter(id: id) { element in
                         timer?.cancel()
@@ -166,7 +166,7 @@ package final class BoundedQueue<Element: Sendable>: Sendable {
         return box.get() ?? nil
     }
 
-    private func timer(_ timeout: Duration, _ fire: @escaping @Sendable () -> Void) -> any DispatchSourceTimer {
+    private func startTimer(_ timeout: Duration, _ fire: @escaping @Sendable () -> Void) -> any DispatchSourceTimer {
         let timer = DispatchSource.makeTimerSource()
         timer.setEventHandler(handler: fire)
         timer.schedule(deadline: .now() + timeout.dispatchInterval)

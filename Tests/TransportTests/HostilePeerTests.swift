@@ -25,7 +25,7 @@ import Transport
 
         deinit { close(descriptor) }
 
-        func send(_ bytes: [UInt8]) { _ = Foundation.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL.rawValue)) }
+        func send(_ bytes: [UInt8]) { _ = Foundation.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) }
     }
 
     private static let greeting: [UInt8] =
