@@ -10,7 +10,9 @@ package struct ImageLimits: Sendable, Equatable {
     package var maximumMemory: Int
     /// Bytes of samples, as stored or as RGB, that any file may unfold to. Up to 48 MiB, decoding takes a fraction of a second whatever the file holds.
     package var unprovenSampleBytes: Int
-    /// Above that, how many bytes of samples a byte of the file may stand for. Photographs stay under 60, and deflate can reach 1032.
+    /// Bytes of memory that any file may make decoding take: RGB rows and a progressive JPEG's coefficients.
+    package var unprovenMemory: Int
+    /// Above these two, how many bytes of samples a byte of the file may stand for. Photographs stay under 60, and deflate can reach 1032.
     package var maximumExpansion: Int
     /// Scans of a JPEG. Encoders write about ten; each costs a pass over the whole picture.
     package var maximumScans: Int
@@ -19,13 +21,14 @@ package struct ImageLimits: Sendable, Equatable {
 
     package init(
         maximumBytes: Int = 64 << 20, maximumPixels: Int = 50_000_000, maximumAspectRatio: Int = 1000, maximumMemory: Int = 256 << 20,
-        unprovenSampleBytes: Int = 48 << 20, maximumExpansion: Int = 100, maximumScans: Int = 200, maximumScanPixels: Int = 500_000_000
+        unprovenSampleBytes: Int = 48 << 20, unprovenMemory: Int = 60 << 20, maximumExpansion: Int = 100, maximumScans: Int = 200, maximumScanPixels: Int = 500_000_000
     ) {
         self.maximumBytes = maximumBytes
         self.maximumPixels = maximumPixels
         self.maximumAspectRatio = maximumAspectRatio
         self.maximumMemory = maximumMemory
         self.unprovenSampleBytes = unprovenSampleBytes
+        self.unprovenMemory = unprovenMemory
         self.maximumExpansion = maximumExpansion
         self.maximumScans = maximumScans
         self.maximumScanPixels = maximumScanPixels
@@ -55,7 +58,7 @@ package struct ImageLimits: Sendable, Equatable {
             throw .tooLarge("\(size) pixels need \(memory) bytes to decode, and \(maximumMemory) are allowed")
         }
         let samples = max(pixels &* 3, pixels &* claim.bitsPerPixel / 8)
-        if samples > unprovenSampleBytes, samples / maximumExpansion > claim.codedBytes {
+        if samples > unprovenSampleBytes || memory > unprovenMemory, samples / maximumExpansion > claim.codedBytes {
             throw .tooLarge("\(size) pixels from \(claim.codedBytes) bytes is more than \(maximumExpansion):1")
         }
     }
