@@ -13,7 +13,7 @@ package struct QueueWorker: Service {
     package struct Settings: Sendable {
         package var jobs: [Endpoint]
         package var results: [Endpoint]
-        package var socketOptions = SocketOptions()
+        package var socketOptions = SocketOptions.sideDoor
         /// How long a stopping worker still reads what its peers have already sent.
         package var drainLimit: Duration = .seconds(2)
         /// How long a stopping worker tries to hand its results over when no sink takes them.

@@ -59,12 +59,13 @@ struct Push: AsyncParsableCommand {
     }
 
     func run() async throws {
-        var options = SocketOptions()
+        var options = SocketOptions.sideDoor
         options.linger = .seconds(linger)
         let context = try ZeroMQContext()
         let sender = try Sender(at: endpoints(to, mode: .connect), in: context, options: options)
         let (pushed, failed) = try push(through: sender)
         let unsent = await sender.close(flushing: .seconds(linger))
+        context.terminate()
         let notices = Notices(isQuiet: quiet)
         notices.note("\(pushed) images pushed" + (failed > 0 ? ", \(failed) could not be read" : ""))
         if !unsent.isEmpty {

@@ -72,7 +72,11 @@ struct Worker: AsyncParsableCommand {
             jobs: try endpoints(pull, mode: .bind), results: try endpoints(push, mode: .bind))
         workerSettings.socketOptions.maxFrameBytes = imageOptions.maxBytes + 64 << 10
         workerSettings.flushLimit = .seconds(flushSeconds)
-        let worker = try QueueWorker(settings: workerSettings, context: ZeroMQContext(), logger: logger) { deliver in
+        workerSettings.socketOptions.linger = .seconds(flushSeconds)
+        let context = try ZeroMQContext()
+        // What libzmq has taken of the last results is delivered before the process ends.
+        defer { context.terminate() }
+        let worker = try QueueWorker(settings: workerSettings, context: context, logger: logger) { deliver in
             try ClassificationPipeline(model: model, registry: registry, settings: pipelineSettings, pool: pool, deliver: deliver)
         }
         try await ServiceRunner.run([worker, watcher], logger: logger)
