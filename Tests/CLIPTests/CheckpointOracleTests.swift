@@ -39,8 +39,7 @@ import Testing
                     vision: vision, imageSide: 96, patchSize: 32, text: text, vocabularySize: 1514, contextLength: 77, projectionWidth: 64))
     }
 
-    /// The reference's tensors under Hugging Face's names come from other files than these, so what can be compared is each layout with its own
-    /// pickle's elements, in the archive as Python's zipfile would show them: by storage number, in the order of the names.
+    /// Whether each number is in its place shows in the towers' features; here, that every tensor is there and looks like weights.
     @Test(arguments: ["quickgelu-bin", "openai-pt", "openai-jit"])
     func `a pickled checkpoint gives every tensor with finite elements of the expected spread`(model: String) throws {
         let checkpoint = try Checkpoint.load(SharedFolder.file("oracles/models/\(model)"))

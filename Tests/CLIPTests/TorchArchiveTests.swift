@@ -230,10 +230,14 @@ import Testing
         #expect(try refusalOfArchive { $0.add("other/data.pkl", []) } == "model.unrecognized")
     }
 
+    /// Three tensors of the model: read as a whole, the first thing wrong with it is that the others are missing.
+    private var small: ZipWriter { TorchFile.dictionary(model.tensors.filter { $0.key.hasSuffix("embedding.weight") }) }
+    private static let isRead = "model.missing_tensor"
+
     @Test func `cut at every byte it throws, with bits flipped anywhere it never traps`() throws {
-        let whole = TorchFile.dictionary(model.tensors).bytes()
-        #expect(try refusal(whole) == "none")
-        for count in whole.indices { #expect(try refusal(Array(whole[..<count])) != "none") }
+        let whole = small.bytes()
+        #expect(try refusal(whole) == Self.isRead)
+        for count in whole.indices { #expect(try refusal(Array(whole[..<count])) != Self.isRead) }
         for index in whole.indices {
             var flipped = whole
             flipped[index] ^= 1 << (index % 8)
@@ -242,14 +246,16 @@ import Testing
     }
 
     @Test func `a pickle with any byte changed never traps, its checksum made right`() throws {
-        let zip = TorchFile.dictionary(model.tensors)
-        let pickle = zip.entries[0].data
+        let pickle = small.entries[0].data
         for index in pickle.indices {
-            var changed = zip
-            changed.entries[0].data[index] ^= 1 << (index % 8)
-            _ = try refusal(changed.bytes())
+            var changed = small
             changed.entries[0].data = Array(pickle[..<index])
-            #expect(try refusal(changed.bytes()) != "none")
+            #expect(try refusal(changed.bytes()) != Self.isRead)
+            for bit in 0..<8 {
+                changed.entries[0].data = pickle
+                changed.entries[0].data[index] ^= 1 << bit
+                _ = try refusal(changed.bytes())
+            }
         }
     }
 }
