@@ -30,7 +30,7 @@ struct CheckpointFiles {
         label = url.path
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder) else {
-            throw .unrecognized(path: url.path, reason: "there is no such file or folder")
+            throw .unreadable(.fileUnreadable(path: url.path, reason: "there is no such file or folder"))
         }
         let file = isFolder.boolValue ? try Self.weightFile(in: url) : url
         folder = file.deletingLastPathComponent()

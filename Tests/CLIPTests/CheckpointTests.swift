@@ -198,7 +198,7 @@ import Testing
 
     @Test func `what holds no CLIP says why`() throws {
         #expect(refusal() == "model.unrecognized")
-        #expect(code { _ = try Checkpoint.load(folder.url.appendingPathComponent("nothing")) } == "model.unrecognized")
+        #expect(code { _ = try Checkpoint.load(folder.url.appendingPathComponent("nothing")) } == "file.unreadable")
         try folder.write("a.pt", [0x80, 2, 0x8A, 10, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19])
         #expect(refusal() == "model.unrecognized")
         try folder.write("b.pt", [])

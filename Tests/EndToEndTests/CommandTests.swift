@@ -81,7 +81,7 @@ import Testing
         let examples = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
             .appendingPathComponent("deploy/examples")
         let images = try (0..<5).map { try folder.write("\($0).jpg", Pictures.jpeg) }
-        let worker = try RunningWorker(model: folder.url.path, ["--labels", "cat,dog"])
+        let worker = try await RunningWorker(model: folder.url.path, ["--labels", "cat,dog"])
         let interpreter = URL(fileURLWithPath: python)
         let sink = try Program([examples.appendingPathComponent("sink.py").path, worker.results, "5"], executable: interpreter)
         let producer = try Program([examples.appendingPathComponent("producer.py").path, worker.jobs] + images, executable: interpreter)

@@ -88,20 +88,29 @@ struct ResultLine: Decodable {
     }
 }
 
-/// A worker on endpoints of its own, stopped with the test.
+/// A worker on ports of its own, stopped with the test.
 final class RunningWorker: Sendable {
     let program: Program
     let jobs: String
     let results: String
-    private let folder: TemporaryFolder
 
-    init(model: String, _ arguments: [String], environment: [String: String] = [:]) throws {
-        folder = try TemporaryFolder()
-        jobs = "ipc://\(folder.path("jobs"))"
-        results = "ipc://\(folder.path("results"))"
-        program = try Program(
-            ["worker", "--model", model, "--pull", "@" + jobs, "--push", "@" + results] + arguments, environment: environment)
+    /// Starts it and waits until it is ready, a minute at most.
+    init(model: String, _ arguments: [String], environment: [String: String] = [:]) async throws {
+        let ports = ["--pull", "@tcp://127.0.0.1:*", "--push", "@tcp://127.0.0.1:*"]
+        program = try Program(["worker", "--model", model] + ports + arguments, environment: environment)
+        var found: [Substring] = []
+        for _ in 0..<600 where found.count < 2 && program.process.isRunning {
+            try await Task.sleep(for: .milliseconds(100))
+            let words = program.errors.split(whereSeparator: \.isWhitespace)
+            found = ["jobs.endpoint=", "results.endpoint="].compactMap { name in
+                words.first { $0.hasPrefix(name) }?.dropFirst(name.count)
+            }
+        }
+        guard found.count == 2 else { throw NotReady(log: program.errors) }
+        (jobs, results) = (String(found[0]), String(found[1]))
     }
+
+    struct NotReady: Error { let log: String }
 
     /// Stops it as an operator does; its exit code.
     func stop() async -> Int {

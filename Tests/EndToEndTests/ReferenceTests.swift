@@ -20,7 +20,7 @@ struct ReferenceTests {
     @Test func `CIFAR-10 through push, worker and collect has PyTorch's accuracy and labels`() async throws {
         let model = try SharedFolder.file("models/cifar10-clip")
         let expected = try JSONDecoder().decode(Expected.self, from: Data(contentsOf: model.appendingPathComponent("expected.json")))
-        let worker = try RunningWorker(model: model.path, ["--labels", expected.classes.joined(separator: ","), "--top-k", "1"])
+        let worker = try await RunningWorker(model: model.path, ["--labels", expected.classes.joined(separator: ","), "--top-k", "1"])
         let collect = try Program(["collect", "--from", worker.results, "--count", "5000", "--timeout", "120", "--quiet"])
         let push = try await Program.run(["push", SharedFolder.file("data/cifar10/test.tar").path, "--to", worker.jobs, "--quiet"])
         #expect(push.code == 0, "\(push.errors)")
@@ -100,7 +100,7 @@ struct ReferenceTests {
         #expect(local.code == 0, "\(local.errors)")
         let expected = try ResultLine.all(local.output)
         #expect(expected.map(\.id) == photos)
-        let worker = try RunningWorker(model: folder.url.path, ["--labels", "cat,dog,fish"])
+        let worker = try await RunningWorker(model: folder.url.path, ["--labels", "cat,dog,fish"])
         let collect = try Program(["collect", "--from", worker.results, "--count", "\(photos.count)", "--timeout", "300"])
         #expect(try await Program.run(["push", "--to", worker.jobs] + photos).code == 0)
         #expect(await collect.wait() == 0, "\(collect.errors)")

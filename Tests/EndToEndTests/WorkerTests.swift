@@ -20,7 +20,7 @@ import Transport
     @Test func `ten thousand jobs, one in twenty damaged, are each answered once, and memory stays`() async throws {
         let folder = try TemporaryFolder()
         try RandomCLIP.write(RandomCLIP.small, to: folder.url)
-        let worker = try RunningWorker(model: folder.url.path, ["--labels", "cat,dog,fish", "--top-k", "1"])
+        let worker = try await RunningWorker(model: folder.url.path, ["--labels", "cat,dog,fish", "--top-k", "1"])
         let context = try ZeroMQContext()
         let sender = try Sender(at: [Endpoint(worker.jobs, default: .connect)], in: context)
         let receiver = try Receiver(at: [Endpoint(worker.results, default: .connect)], in: context)
@@ -63,7 +63,7 @@ import Transport
     @Test func `a stopped worker answers what it holds`() async throws {
         let folder = try TemporaryFolder()
         try RandomCLIP.write(RandomCLIP.small, to: folder.url)
-        let worker = try RunningWorker(model: folder.url.path, ["--labels", "cat,dog", "--batch-wait", "0"])
+        let worker = try await RunningWorker(model: folder.url.path, ["--labels", "cat,dog", "--batch-wait", "0"])
         let context = try ZeroMQContext()
         let sender = try Sender(at: [Endpoint(worker.jobs, default: .connect)], in: context)
         let receiver = try Receiver(at: [Endpoint(worker.results, default: .connect)], in: context)
@@ -71,10 +71,15 @@ import Transport
         for index in 0..<count {
             try await sender.send([try Frame(JobBatch(jobs: [Job(id: "\(index)")]).encode()), try Frame(Pictures.jpeg)])
         }
+        try await Task.sleep(for: .milliseconds(300))
         var ids: Set<String> = []
+        var isStopping = false
         while let message = await receiver.queue.take(timeout: .seconds(20)) {
             for result in try ReceivedResultBatch(envelope: message.frames[0].bytes).results { ids.insert(result.id) }
-            if ids.count >= 10 && worker.program.process.isRunning { worker.program.terminate() }
+            if ids.count >= 10 && !isStopping {
+                isStopping = true
+                worker.program.terminate()
+            }
             if ids.count == count { break }
         }
         #expect(ids.count == count)
@@ -87,7 +92,7 @@ import Transport
         try RandomCLIP.write(RandomCLIP.small, to: folder.url)
         let image = try folder.write("a.jpg", Pictures.jpeg)
         let set = try folder.write("pets.yaml", "name: pets\nclasses: [cat, dog, bird]\n")
-        let worker = try RunningWorker(model: folder.url.path, ["--class-set", set, "--payload-root", folder.url.path])
+        let worker = try await RunningWorker(model: folder.url.path, ["--class-set", set, "--payload-root", folder.url.path])
         let context = try ZeroMQContext()
         let sender = try Sender(at: [Endpoint(worker.jobs, default: .connect)], in: context)
         let receiver = try Receiver(at: [Endpoint(worker.results, default: .connect)], in: context)
