@@ -177,8 +177,7 @@ static void read_rgb(p4q_jpeg *r, uint8_t *rgb, size_t stride) {
     }
 }
 
-p4q_image_status p4q_jpeg_read(p4q_jpeg *r, uint32_t maximum_scans, p4q_image_window window, uint8_t *rgb, size_t stride) {
-    (void)window;
+p4q_image_status p4q_jpeg_read(p4q_jpeg *r, uint32_t maximum_scans, uint8_t *rgb, size_t stride) {
     if (setjmp(r->escape)) return r->status;
     r->maximum_scans = maximum_scans;
     if (!jpeg_start_decompress(&r->jpeg)) leave(r, P4Q_IMAGE_TRUNCATED, "the file ends inside the picture");

@@ -76,8 +76,7 @@ private struct JPEGReader: ~Copyable {
         try limits.check(ImageLimits.Claim(header))
         try image.reshape(width: Int(header.width), height: Int(header.height), format: .jpeg)
         let scans = UInt32(clamping: limits.scans(pixels: image.width &* image.height))
-        let window = p4q_image_window(first_column: 0, column_count: header.width, first_row: 0, row_count: header.height)
-        let status = image.withMutablePixels { p4q_jpeg_read(reader, scans, window, $0.baseAddress, image.width &* 3) }
+        let status = image.withMutablePixels { p4q_jpeg_read(reader, scans, $0.baseAddress, image.width &* 3) }
         try Self.check(status, reader)
     }
 

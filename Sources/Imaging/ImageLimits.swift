@@ -8,11 +8,9 @@ package struct ImageLimits: Sendable, Equatable {
     package var maximumAspectRatio: Int
     /// Bytes held while decoding: the RGB rows, and every coefficient of a progressive JPEG. 256 MiB lets a JPEG of maximumPixels through.
     package var maximumMemory: Int
-    /// Bytes of samples, as stored or as RGB, that any file may unfold to. Up to 48 MiB, decoding takes a fraction of a second whatever the file holds.
-    package var unprovenSampleBytes: Int
-    /// Bytes of memory that any file may make decoding take: RGB rows and a progressive JPEG's coefficients.
-    package var unprovenMemory: Int
-    /// Above these two, how many bytes of samples a byte of the file may stand for. Photographs stay under 60, and deflate can reach 1032.
+    /// Bytes that any file may unfold to: its samples as stored, or what decoding holds. Up to 48 MiB, that takes a fraction of a second.
+    package var unprovenBytes: Int
+    /// Above that, how many bytes a byte of the file may unfold to. Photographs stay under 100; deflate and JPEG can reach 1000.
     package var maximumExpansion: Int
     /// Scans of a JPEG. Encoders write about ten; each costs a pass over the whole picture.
     package var maximumScans: Int
@@ -21,14 +19,13 @@ package struct ImageLimits: Sendable, Equatable {
 
     package init(
         maximumBytes: Int = 64 << 20, maximumPixels: Int = 50_000_000, maximumAspectRatio: Int = 1000, maximumMemory: Int = 256 << 20,
-        unprovenSampleBytes: Int = 48 << 20, unprovenMemory: Int = 60 << 20, maximumExpansion: Int = 100, maximumScans: Int = 200, maximumScanPixels: Int = 500_000_000
+        unprovenBytes: Int = 48 << 20, maximumExpansion: Int = 200, maximumScans: Int = 200, maximumScanPixels: Int = 500_000_000
     ) {
         self.maximumBytes = maximumBytes
         self.maximumPixels = maximumPixels
         self.maximumAspectRatio = maximumAspectRatio
         self.maximumMemory = maximumMemory
-        self.unprovenSampleBytes = unprovenSampleBytes
-        self.unprovenMemory = unprovenMemory
+        self.unprovenBytes = unprovenBytes
         self.maximumExpansion = maximumExpansion
         self.maximumScans = maximumScans
         self.maximumScanPixels = maximumScanPixels
@@ -57,8 +54,8 @@ package struct ImageLimits: Sendable, Equatable {
         if wraps || memory > maximumMemory {
             throw .tooLarge("\(size) pixels need \(memory) bytes to decode, and \(maximumMemory) are allowed")
         }
-        let samples = max(pixels &* 3, pixels &* claim.bitsPerPixel / 8)
-        if samples > unprovenSampleBytes || memory > unprovenMemory, samples / maximumExpansion > claim.codedBytes {
+        let unfolded = max(memory, pixels &* claim.bitsPerPixel / 8)
+        if unfolded > unprovenBytes, unfolded / maximumExpansion > claim.codedBytes {
             throw .tooLarge("\(size) pixels from \(claim.codedBytes) bytes is more than \(maximumExpansion):1")
         }
     }

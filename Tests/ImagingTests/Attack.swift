@@ -18,7 +18,9 @@ struct Attack: Sendable {
 
     private static let surplus = [
         Attack(name: "512 MB behind one pixel") { png(PNGFile(width: 1, height: 1, data: []), zeros: 512 << 20) },
-        Attack(name: "512 MB behind one pixel, interlaced") { png(PNGFile(width: 1, height: 1, interlaced: true, data: []), zeros: 512 << 20) },
+        Attack(name: "512 MB behind one pixel, interlaced") {
+            png(PNGFile(width: 1, height: 1, interlaced: true, data: []), zeros: 512 << 20)
+        },
         Attack(name: "a text chunk of 512 MB") {
             let text = Array("Raw profile type exif\0\0".utf8) + PNGFile.deflatedZeros(512 << 20)
             return PNGFile(width: 1, height: 1, data: [0, 1, 2, 3], before: [("zTXt", text)]).bytes
@@ -34,8 +36,10 @@ struct Attack: Sendable {
     private static let bombs: [Attack] = {
         let sizes: [(Int, Int, Int, Int, Bool)] = [
             (65_500, 65_500, 8, 2, false), (0x7FFF_FFFF, 0x7FFF_FFFF, 16, 6, true), (0x7FFF_FFFF, 1, 1, 0, false), (1, 65_500, 8, 2, false),
-            (1, 1000, 16, 6, true), (7000, 7000, 1, 0, false), (4096, 4096, 8, 2, false), (4096, 4096, 1, 3, true), (2500, 2500, 16, 6, false),
-            (2500, 2500, 16, 6, true), (5000, 5000, 16, 6, true), (4000, 4000, 8, 0, true), (2500, 4900, 16, 0, true), (4096, 4095, 1, 0, true),
+            (1, 1000, 16, 6, true), (7000, 7000, 1, 0, false), (4096, 4096, 8, 2, false), (4096, 4096, 1, 3, true),
+            (2500, 2500, 16, 6, false),
+            (2500, 2500, 16, 6, true), (5000, 5000, 16, 6, true), (4000, 4000, 8, 0, true), (2500, 4900, 16, 0, true),
+            (4096, 4095, 1, 0, true),
         ]
         return sizes.map { width, height, depth, color, interlaced in
             Attack(name: "\(width) x \(height), depth \(depth), colour type \(color), \(interlaced ? "" : "not ")interlaced") {
@@ -47,12 +51,14 @@ struct Attack: Sendable {
         }
     }()
 
-    private static let jpegHeaders: [Attack] = [(65_500, 65_500, 0xC0), (65_500, 65_500, 0xC2), (65_500, 1, 0xC0), (4096, 4096, 0xC0), (4096, 4096, 0xC2)]
-        .map { width, height, frame in
-            Attack(name: "a JPEG that claims \(width) x \(height), SOF\(frame - 0xC0), and ends early") {
-                jpegHead(width: width, height: height, frame: UInt8(frame)) + dcScan + [0xFF, 0xD9]
-            }
+    private static let jpegHeaders: [Attack] = [
+        (65_500, 65_500, 0xC0), (65_500, 65_500, 0xC2), (65_500, 1, 0xC0), (4096, 4096, 0xC0), (4096, 4096, 0xC2),
+    ]
+    .map { width, height, frame in
+        Attack(name: "a JPEG that claims \(width) x \(height), SOF\(frame - 0xC0), and ends early") {
+            jpegHead(width: width, height: height, frame: UInt8(frame)) + dcScan + [0xFF, 0xD9]
         }
+    }
 
     private static let scans = [
         Attack(name: "a progressive JPEG of 20,000 scans") {
@@ -81,7 +87,9 @@ struct Attack: Sendable {
     /// Gray; one quantization table; Huffman tables with one code each, `0`: no difference for DC, a long run of empty blocks for AC.
     private static func jpegHead(width: Int, height: Int, frame: UInt8) -> [UInt8] {
         let dqt: [UInt8] = [0xFF, 0xDB, 0, 67, 0] + [UInt8](repeating: 1, count: 64)
-        let sof: [UInt8] = [0xFF, frame, 0, 11, 8, UInt8(height >> 8), UInt8(height & 255), UInt8(width >> 8), UInt8(width & 255), 1, 1, 0x11, 0]
+        let sof: [UInt8] = [
+            0xFF, frame, 0, 11, 8, UInt8(height >> 8), UInt8(height & 255), UInt8(width >> 8), UInt8(width & 255), 1, 1, 0x11, 0,
+        ]
         let counts: [UInt8] = [1] + [UInt8](repeating: 0, count: 15)
         let ac: UInt8 = frame == 0xC2 ? 0xE0 : 0x00
         return [0xFF, 0xD8] + dqt + sof + [0xFF, 0xC4, 0, 20, 0x00] + counts + [0] + [0xFF, 0xC4, 0, 20, 0x10] + counts + [ac]

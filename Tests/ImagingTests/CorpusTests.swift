@@ -18,9 +18,7 @@ import Testing
         let decoder = ImageDecoder(appliesOrientation: false)
         for verdict in verdicts {
             let bytes = try Array(Data(contentsOf: folder.appendingPathComponent(verdict.file)))
-            let start = ContinuousClock.now
             let outcome = Result { try decoder.decode(bytes) }
-            let duration = ContinuousClock.now - start
             switch (verdict.expect, outcome) {
             case ("pixels", .success(let image)): #expect(sha256(image.samples) == verdict.rgb_sha256, "\(verdict.file)")
             case ("pixels", .failure(let error)): Issue.record("\(verdict.file): \(error)")
@@ -28,7 +26,6 @@ import Testing
             case ("refuse", .failure(let error)): #expect(error is ImagingError)
             default: break
             }
-            if duration > .milliseconds(100) { print("slow: \(verdict.file) \(duration)") }
         }
     }
 }

@@ -59,11 +59,13 @@ extension JPEGFixture: CustomTestStringConvertible {
         }
     }
 
-    @Test(arguments: [
-        ([], "decode.empty"), ([0x89, 0x50], "decode.truncated"), ([0xFF], "decode.truncated"), ([0xFF, 0xD8, 0xFF], "decode.truncated"),
-        (Array("GIF89a..".utf8), "decode.unsupported"), (Array("RIFF....WEBPVP8 ".utf8), "decode.unsupported"),
-        (Array("hello, world".utf8), "decode.unsupported"), (PNGFile.signature, "decode.truncated"),
-    ] as [([UInt8], String)])
+    @Test(
+        arguments: [
+            ([], "decode.empty"), ([0x89, 0x50], "decode.truncated"), ([0xFF], "decode.truncated"),
+            ([0xFF, 0xD8, 0xFF], "decode.truncated"),
+            (Array("GIF89a..".utf8), "decode.unsupported"), (Array("RIFF....WEBPVP8 ".utf8), "decode.unsupported"),
+            (Array("hello, world".utf8), "decode.unsupported"), (PNGFile.signature, "decode.truncated"),
+        ] as [([UInt8], String)])
     func `what is not an image has its own error`(bytes: [UInt8], code: String) {
         #expect(#expect(throws: ImagingError.self) { try ImageDecoder().decode(bytes) }?.code == code)
     }

@@ -117,7 +117,8 @@ enum Pillow {
         for fixture in JPEGFixture.all {
             try write("\(fixture.name).jpg", fixture.bytes)
             for type: UInt16 in [1, 2, 3, 4, 6, 7, 8, 9, 11] {
-                let segment = Array("Exif\0\0".utf8) + exif(orientation: .random(in: 1...8, using: &generator), type: type, bigEndian: type % 2 == 0)
+                let segment =
+                    Array("Exif\0\0".utf8) + exif(orientation: .random(in: 1...8, using: &generator), type: type, bigEndian: type % 2 == 0)
                 try write("\(fixture.name)-\(type).jpg", jpeg(fixture.bytes, applicationSegments: [segment]))
             }
             for _ in 0..<40 {

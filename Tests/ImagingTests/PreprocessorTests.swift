@@ -15,7 +15,9 @@ import Testing
     }
 
     /// The whole resize by the definition, then the crop, without any of the shortcuts.
-    static func reference(_ image: RGBImage, _ side: Int, _ size: (width: Int, height: Int), _ support: Double, _ filter: (Double) -> Double)
+    static func reference(
+        _ image: RGBImage, _ side: Int, _ size: (width: Int, height: Int), _ support: Double, _ filter: (Double) -> Double
+    )
         -> [UInt8]
     {
         let across = weights(image.width, size.width, support, filter), down = weights(image.height, size.height, support, filter)
@@ -75,7 +77,8 @@ import Testing
     }
 
     static let sizes = [
-        (1, 1), (1, 2), (2, 1), (7, 7), (6, 7), (7, 8), (8, 7), (13, 7), (7, 29), (31, 17), (40, 100), (100, 40), (64, 64), (1, 40), (53, 1),
+        (1, 1), (1, 2), (2, 1), (7, 7), (6, 7), (7, 8), (8, 7), (13, 7), (7, 29), (31, 17), (40, 100), (100, 40), (64, 64), (1, 40),
+        (53, 1),
         (150, 149),
     ]
 
@@ -160,10 +163,13 @@ import Testing
     }
 
     @Test(arguments: [
-        ("[]", "file"), ("{", "file"), (#"{"size": "big"}"#, "size"), (#"{"size": -3}"#, "size"), (#"{"size": {"shortest_edge": 0}}"#, "size.shortest_edge"),
-        (#"{"size": {"longest_edge": 3}}"#, "size"), (#"{"crop_size": {"height": 3, "width": 4}}"#, "crop_size"), (#"{"resample": 1}"#, "resample"),
+        ("[]", "file"), ("{", "file"), (#"{"size": "big"}"#, "size"), (#"{"size": -3}"#, "size"),
+        (#"{"size": {"shortest_edge": 0}}"#, "size.shortest_edge"),
+        (#"{"size": {"longest_edge": 3}}"#, "size"), (#"{"crop_size": {"height": 3, "width": 4}}"#, "crop_size"),
+        (#"{"resample": 1}"#, "resample"),
         (#"{"image_mean": [1, 2]}"#, "image_mean"), (#"{"image_std": [1, 0, 1]}"#, "image_std"), (#"{"do_resize": "yes"}"#, "do_resize"),
-        (#"{"do_center_crop": false}"#, "do_center_crop"), (#"{"size": 100000000000}"#, "size"), (#"{"rescale_factor": "x"}"#, "rescale_factor"),
+        (#"{"do_center_crop": false}"#, "do_center_crop"), (#"{"size": 100000000000}"#, "size"),
+        (#"{"rescale_factor": "x"}"#, "rescale_factor"),
     ])
     func `a malformed configuration is refused by its key`(json: String, key: String) {
         let error = #expect(throws: ImagingError.self) { try PreprocessorConfiguration(json: Data(json.utf8), side: 224) }

@@ -20,16 +20,10 @@ typedef enum {
 
 typedef struct {
     uint32_t width, height;  // as stored, before any orientation
-    uint32_t bits_per_pixel; // as stored
+    uint32_t bits_per_pixel;  // as stored
     size_t working_bytes;    // what decoding holds besides the RGB rows, where that grows with the picture
     size_t coded_bytes;      // how much of the file can be picture data
 } p4q_image_header;
-
-// The rows that are wanted of a picture: `first_row` and on, `row_count` of them; `first_column` and on, `column_count` pixels
-// of each. Others may be left undecoded, but only where that changes no wanted pixel.
-typedef struct {
-    uint32_t first_column, column_count, first_row, row_count;
-} p4q_image_window;
 
 // PNG. Only the chunks that make pixels (IHDR, PLTE, IDAT) ever reach libpng, so no other chunk can cost time or memory.
 typedef struct p4q_png p4q_png;
@@ -46,10 +40,9 @@ void p4q_png_close(p4q_png *reader);
 typedef struct p4q_jpeg p4q_jpeg;
 
 p4q_image_status p4q_jpeg_open(const uint8_t *bytes, size_t count, p4q_jpeg **reader, p4q_image_header *header);
-// Decodes to 8-bit RGB; CMYK and YCCK are taken as Adobe writes them, inverted. `rgb` is the whole picture's memory, of which
-// at least the window is written; rows are `stride` apart. A file with more than `maximum_scans` scans is too large.
-p4q_image_status p4q_jpeg_read(
-    p4q_jpeg *reader, uint32_t maximum_scans, p4q_image_window window, uint8_t *rgb, size_t stride);
+// Decodes to 8-bit RGB; CMYK and YCCK are taken as Adobe writes them, inverted. `rgb` and `stride` as for PNG. A file with more
+// than `maximum_scans` scans is too large.
+p4q_image_status p4q_jpeg_read(p4q_jpeg *reader, uint32_t maximum_scans, uint8_t *rgb, size_t stride);
 const char *p4q_jpeg_message(const p4q_jpeg *reader);
 void p4q_jpeg_close(p4q_jpeg *reader);
 
