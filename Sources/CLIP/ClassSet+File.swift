@@ -41,7 +41,8 @@ extension ClassSet {
     private static func explain(_ error: any Error) -> String {
         switch error {
         case DecodingError.keyNotFound(let key, _): "the field \"\(key.stringValue)\" is missing"
-        case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context), DecodingError.dataCorrupted(let context):
+        case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context),
+            DecodingError.dataCorrupted(let context):
             "at \(context.codingPath.map(\.stringValue).joined(separator: ".")): \(context.debugDescription)"
         default: "it is neither YAML nor JSON: \(error)"
         }
@@ -103,6 +104,7 @@ private func refuseUnknownKeys(_ decoder: any Decoder, known: [String]) throws {
     let container = try decoder.container(keyedBy: AnyKey.self)
     if let key = container.allKeys.first(where: { !known.contains($0.stringValue) }) {
         throw DecodingError.dataCorruptedError(
-            forKey: key, in: container, debugDescription: "unknown field \"\(key.stringValue)\"; known are \(known.joined(separator: ", "))")
+            forKey: key, in: container, debugDescription: "unknown field \"\(key.stringValue)\"; known are \(known.joined(separator: ", "))"
+        )
     }
 }

@@ -39,7 +39,8 @@ package struct FloatTextEncoder: TextEncoder {
         return FloatTensor(shape: [prompts.count, featureWidth]) { features in
             guard let features = features.baseAddress else { return }
             let limit = 16
-            let plan = tap == nil ? BatchPlan.forItems(prompts.count, threads: pool.threads, limit: limit) : .operations([0..<prompts.count])
+            let plan =
+                tap == nil ? BatchPlan.forItems(prompts.count, threads: pool.threads, limit: limit) : .operations([0..<prompts.count])
             plan.run(on: pool) { run, pool in
                 workspaces.withWorkspace { workspace in
                     encode(Array(visible[run]), features + run.lowerBound * featureWidth, workspace, pool, tap)

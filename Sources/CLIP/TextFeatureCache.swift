@@ -15,7 +15,8 @@ package struct TextFeatureCache: Sendable {
     package func features(for classSet: ClassSet, text: TextFeatures, truncating: Bool) -> FloatTensor? {
         let file = url(classSet, text, truncating)
         guard FileManager.default.fileExists(atPath: file.path), let stored = try? SafetensorsFile(file),
-            let features = stored.tensors[Self.tensorName]?.floats(), features.shape == [classSet.classes.count, text.encoder.featureWidth],
+            let features = stored.tensors[Self.tensorName]?.floats(),
+            features.shape == [classSet.classes.count, text.encoder.featureWidth],
             features.withUnsafeBufferPointer({ $0.allSatisfy(\.isFinite) })
         else { return nil }
         return features

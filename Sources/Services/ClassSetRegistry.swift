@@ -77,7 +77,8 @@ package final class ClassSetRegistry: Sendable {
         }
         if let sha256, sha256 != classifier.classSet.sha256 {
             throw Self.failure(
-                "class_set.version", "the job asks for \"\(name)\" \(sha256.prefix(12)), this worker has \(classifier.classSet.sha256.prefix(12))",
+                "class_set.version",
+                "the job asks for \"\(name)\" \(sha256.prefix(12)), this worker has \(classifier.classSet.sha256.prefix(12))",
                 retryable: true)
         }
         return classifier

@@ -43,7 +43,8 @@ package struct ClassSetWatcher: Service {
             try registry.put(classSet)
             logger.info("class set changed", metadata: ["class_set.name": "\(classSet.name)", "class_set.sha256": "\(classSet.sha256)"])
         } catch {
-            logger.error("a changed class set can't be used; the one before stays", metadata: ["file": "\(file.path)", "error": "\(error)"])
+            logger.error(
+                "a changed class set can't be used; the one before stays", metadata: ["file": "\(file.path)", "error": "\(error)"])
         }
     }
 

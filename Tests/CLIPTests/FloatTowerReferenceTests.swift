@@ -79,7 +79,9 @@ struct FloatTowerReferenceTests {
         }
     }
 
-    @Test(arguments: [1, 2, 3], [1, 3, 8]) func `features do not depend on threads and batch beyond float rounding`(threads: Int, batch: Int) throws {
+    @Test(arguments: [1, 2, 3], [1, 3, 8]) func `features do not depend on threads and batch beyond float rounding`(
+        threads: Int, batch: Int
+    ) throws {
         let reference = try Reference("quickgelu-safetensors")
         let width = reference.checkpoint.configuration.projectionWidth
         let found = unitRows(reference.images(threads: threads, batch: batch), width: width)

@@ -15,7 +15,8 @@ struct RandomShape: Sendable, CustomTestStringConvertible {
             vision: TowerConfiguration(width: width, depth: depth, heads: width / 64, mlpWidth: 4 * width, activation: .quickGELU),
             imageSide: 224, patchSize: patch,
             text: TowerConfiguration(
-                width: width * 3 / 4 / 64 * 64, depth: 12, heads: width * 3 / 4 / 64, mlpWidth: width * 3 / 4 / 64 * 256, activation: .quickGELU),
+                width: width * 3 / 4 / 64 * 64, depth: 12, heads: width * 3 / 4 / 64, mlpWidth: width * 3 / 4 / 64 * 256,
+                activation: .quickGELU),
             vocabularySize: 514, contextLength: 77, projectionWidth: 512)
     }
 }

@@ -87,7 +87,8 @@ struct ReferenceTests {
     @Test(
         .enabled(if: ProcessInfo.processInfo.environment["P4Q_LONG"] != nil, "takes minutes and gigabytes; deploy/test --long runs it"),
         arguments: [
-            RandomShape(name: "ViT-B/16", width: 768, depth: 12, patch: 16), RandomShape(name: "ViT-L/14", width: 1024, depth: 24, patch: 14),
+            RandomShape(name: "ViT-B/16", width: 768, depth: 12, patch: 16),
+            RandomShape(name: "ViT-L/14", width: 1024, depth: 24, patch: 14),
         ])
     func `photographs are classified by larger random shapes`(shape: RandomShape) async throws { try await classifyPhotographs(shape) }
 

@@ -28,7 +28,9 @@ import Transport
         let feeding = Task.detached {
             for start in stride(from: 0, to: total, by: 16) {
                 let indices = start..<min(start + 16, total)
-                var frames = [try Frame(JobBatch(id: "b\(start)", jobs: indices.map { Job(id: "job \($0)", metadata: ["n": "\($0)"]) }).encode())]
+                var frames = [
+                    try Frame(JobBatch(id: "b\(start)", jobs: indices.map { Job(id: "job \($0)", metadata: ["n": "\($0)"]) }).encode())
+                ]
                 for index in indices { frames.append(try Frame(Self.payload(index).bytes)) }
                 try await sender.send(frames)
             }
@@ -98,7 +100,8 @@ import Transport
         let receiver = try Receiver(at: [Endpoint(worker.results, default: .connect)], in: context)
         let zero = try #require(Digest(bytes: [UInt8](repeating: 0, count: 32)))
         let jobs = [
-            Job(id: "plain"), Job(id: "unknown", classes: .named("birds", sha256: nil)), Job(id: "stale", classes: .named("pets", sha256: zero)),
+            Job(id: "plain"), Job(id: "unknown", classes: .named("birds", sha256: nil)),
+            Job(id: "stale", classes: .named("pets", sha256: zero)),
             Job(id: "inline", classes: .inline(labels: ["x", "y"], templates: ["a {}"]), topK: 1),
             Job(id: "expired", deadline: .at(unixMilliseconds: 1)),
             Job(id: "outside", payload: .reference(uri: "file:///etc/hostname", sha256: zero)),

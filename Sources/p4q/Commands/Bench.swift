@@ -32,7 +32,8 @@ struct BenchModelOptions: ParsableArguments {
         if let model { return try Checkpoint.load(URL(fileURLWithPath: model)) }
         guard let random else { throw ValidationError("give either --random SHAPE or --model DIR") }
         return Checkpoint.random(
-            random.configuration, name: "random \(random.rawValue)", seed: 1, prefixes: ["vision_model.", "visual_projection.", "logit_scale"])
+            random.configuration, name: "random \(random.rawValue)", seed: 1,
+            prefixes: ["vision_model.", "visual_projection.", "logit_scale"])
     }
 }
 

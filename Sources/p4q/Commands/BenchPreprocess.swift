@@ -56,7 +56,8 @@ struct BenchPreprocess: AsyncParsableCommand {
         try printReport(
             [
                 ("images", files.count), ("processor", processorName()), ("images_per_second", rounded(count / whole.median)),
-                ("decode_images_per_second", rounded(count / decode.median)), ("milliseconds_per_image", rounded(whole.median / count * 1e3, 3)),
+                ("decode_images_per_second", rounded(count / decode.median)),
+                ("milliseconds_per_image", rounded(whole.median / count * 1e3, 3)),
             ], json: json)
     }
 }

@@ -27,7 +27,9 @@ struct Model: AsyncParsableCommand {
                 encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
                 try StandardOutput.line(String(decoding: try encoder.encode(facts), as: UTF8.self))
             } else {
-                for (name, value) in facts.lines { try StandardOutput.line(name.padding(toLength: 16, withPad: " ", startingAt: 0) + value) }
+                for (name, value) in facts.lines {
+                    try StandardOutput.line(name.padding(toLength: 16, withPad: " ", startingAt: 0) + value)
+                }
             }
             try StandardOutput.flush()
         }
@@ -86,7 +88,8 @@ struct Model: AsyncParsableCommand {
 
         var lines: [(String, String)] {
             [
-                ("name", name), ("sha256", sha256), ("files", files.joined(separator: ", ")), ("images", "\(image_side) x \(image_side), patches of \(patch_size)"),
+                ("name", name), ("sha256", sha256), ("files", files.joined(separator: ", ")),
+                ("images", "\(image_side) x \(image_side), patches of \(patch_size)"),
                 ("vision", vision.description), ("text", text.description), ("activation", activation),
                 ("prompts", "\(context_length) tokens of \(vocabulary_size)"), ("features", "\(feature_width)"),
             ]

@@ -69,7 +69,9 @@ struct Push: AsyncParsableCommand {
         let notices = Notices(isQuiet: quiet)
         notices.note("\(pushed) images pushed" + (failed > 0 ? ", \(failed) could not be read" : ""))
         if !unsent.isEmpty {
-            notices.warn("\(unsent.count) messages were taken by no worker within \(linger) seconds; is one listening at \(to.joined(separator: ", "))?")
+            notices.warn(
+                "\(unsent.count) messages were taken by no worker within \(linger) seconds; is one listening at \(to.joined(separator: ", "))?"
+            )
             throw ExitCode(75)
         }
         if failed > 0 { throw CommandFailure.someItemsFailed }

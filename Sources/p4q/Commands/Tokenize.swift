@@ -23,7 +23,8 @@ struct Tokenize: AsyncParsableCommand {
             number += 1
             if line.isEmpty { continue }
             guard let text = try? decoder.decode(String.self, from: Data(line.utf8)) else {
-                Notices(isQuiet: false).warn("line \(number) of standard input is not a JSON string; write \"a photo of a cat.\" with its quotes")
+                Notices(isQuiet: false).warn(
+                    "line \(number) of standard input is not a JSON string; write \"a photo of a cat.\" with its quotes")
                 failed = true
                 continue
             }

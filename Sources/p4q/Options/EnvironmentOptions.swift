@@ -6,7 +6,8 @@ enum EnvironmentOptions {
     static func apply(
         to arguments: [String], helpOf help: String, environment: [String: String] = ProcessInfo.processInfo.environment
     ) -> [String] {
-        guard environment.keys.contains(where: { $0.hasPrefix("P4Q_") }), let tool = try? JSONDecoder().decode(Tool.self, from: Data(help.utf8))
+        guard environment.keys.contains(where: { $0.hasPrefix("P4Q_") }),
+            let tool = try? JSONDecoder().decode(Tool.self, from: Data(help.utf8))
         else { return arguments }
         var command = tool.command
         var depth = 0

@@ -53,7 +53,8 @@ enum ProcessorOptions {
         }
         guard set.isSupported else {
             throw ValidationError(
-                "P4Q_ISA is \(name), which this machine cannot run; it can run \(InstructionSet.supported.map(\.rawValue).joined(separator: ", "))")
+                "P4Q_ISA is \(name), which this machine cannot run; it can run \(InstructionSet.supported.map(\.rawValue).joined(separator: ", "))"
+            )
         }
         return set
     }
