@@ -4,39 +4,15 @@ import Tensors
 
 /// Small good pictures, 24 x 20, made for these tests.
 enum Pictures {
-    static let jpeg = decoded(
-        """
-        /9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdBRkxOUlNSMj5aYVpQYEpRUk//\
-        2wBDAQ4ODhMREyYVFSZPNS01T09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT0//wAARCAAUABgDASIAAhEBAxEB/8QA\
-        HwAAAQUBAQEBAQEAAAAAAAAAAAECAwQFBgcICQoL/8QAtRAAAgEDAwIEAwUFBAQAAAF9AQIDAAQRBRIhMUEGE1FhByJxFDKBkaEII0KxwRVS0fAkM2JyggkK\
-        FhcYGRolJicoKSo0NTY3ODk6Q0RFRkdISUpTVFVWV1hZWmNkZWZnaGlqc3R1dnd4eXqDhIWGh4iJipKTlJWWl5iZmqKjpKWmp6ipqrKztLW2t7i5usLDxMXG\
-        x8jJytLT1NXW19jZ2uHi4+Tl5ufo6erx8vP09fb3+Pn6/8QAHwEAAwEBAQEBAQEBAQAAAAAAAAECAwQFBgcICQoL/8QAtREAAgECBAQDBAcFBAQAAQJ3AAEC\
-        AxEEBSExBhJBUQdhcRMiMoEIFEKRobHBCSMzUvAVYnLRChYkNOEl8RcYGRomJygpKjU2Nzg5OkNERUZHSElKU1RVVldYWVpjZGVmZ2hpanN0dXZ3eHl6goOE\
-        hYaHiImKkpOUlZaXmJmaoqOkpaanqKmqsrO0tba3uLm6wsPExcbHyMnK0tPU1dbX2Nna4uPk5ebn6Onq8vP09fb3+Pn6/9oADAMBAAIRAxEAPwC/pV+lvapG\
-        WwdtZWt/6Zkr0zWBfXrwThV7Vt6G4uVBbritPaqhHmJjQdd67IyLa1aGXJBFFdRf2QVSUHNFc7wrxH7wcs6dB+zXQ5TUYI3kywySKv6K7RMNp68f5/OiisKz\
-        1sds9KOh1JJlgJf0FFFFexhP4Z8+op6tH//Z
-        """)
-    static let png = decoded(
-        """
-        iVBORw0KGgoAAAANSUhEUgAAABgAAAAUCAIAAAAY12rUAAABFElEQVR4nIWTUY7EIAxDvaMexEfr0d9R5iMEEmC0VIIUHNsN6d/7vrZtxSPZkixkSTAmUIRj\
-        B0kIOeePjkHmi+Mgh8sc8p8bbL4ztilpnSt5lESBpxGyC7DTZTkkPRMSG9Dk6D49kU4FK8r5LDmIQmd1pjbVmDOi1agQLbT3fHaEpCUarp4LDusYPi5jHsTy\
-        VJl9PW5qbZaDQP++/tum44t8EYsajcuhp/oSbW+Ob3ZzxG7gf3bvjno+XOwguxmzTAG0zpbYW7DZWZ4X5whcHVH+qU6HZWXDou4lllWj4puhffNyGB4t2WoU\
-        Xui8TaDcvDvpJ9Grnb0s7z3OJTYSXBzNiIWP2nrnqmMQ2Wn8BuRXPkv8C9Xcgl5uO1s+AAAAAElFTkSuQmCC
-        """)
-    static let progressive = decoded(
-        """
-        /9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdBRkxOUlNSMj5aYVpQYEpRUk//\
-        2wBDAQ4ODhMREyYVFSZPNS01T09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT0//wgARCAAUABgDASIAAhEBAxEB/8QA\
-        FwABAQEBAAAAAAAAAAAAAAAAAAMFBP/EABcBAQEBAQAAAAAAAAAAAAAAAAIDAQT/2gAMAwEAAhADEAAAAa2w5o9jpF58Cd9IZyf/xAAaEAACAgMAAAAAAAAA\
-        AAAAAAABAgADERIh/9oACAEBAAEFAq31DWAi0bR2xFs7X2OIAM1Gf//EABkRAAIDAQAAAAAAAAAAAAAAAAABAhMhMv/aAAgBAwEBPwHWUojyTen/xAAZEQEA\
-        AgMAAAAAAAAAAAAAAAAAAQIDETH/2gAIAQIBAT8BjXU5llX/xAAUEAEAAAAAAAAAAAAAAAAAAAAw/9oACAEBAAY/Ah//xAAYEAEBAQEBAAAAAAAAAAAAAAAB\
-        ABExIf/aAAgBAQABPyEg26i1T8zsIYkjeJML/9oADAMBAAIAAwAAABBo3z//xAAYEQEBAQEBAAAAAAAAAAAAAAABABEhQf/aAAgBAwEBPxB1yAOxOpvd/8QA\
-        FxEBAQEBAAAAAAAAAAAAAAAAAQARIf/aAAgBAgEBPxAAibybsOX/xAAcEAADAQEAAwEAAAAAAAAAAAAAAREhMUFxsdH/2gAIAQEAAT8QVTLiJjWQayLuwyAj\
-        JtfRYbUvfReO2GKTyJym/h//2Q==
-        """)
+    static let jpeg = bytes("small.jpg")
+    static let png = bytes("small.png")
+    static let progressive = bytes("small-progressive.jpg")
     static let all = [jpeg, png, progressive]
 
-    private static func decoded(_ text: String) -> [UInt8] { Array(Data(base64Encoded: text) ?? Data()) }
+    private static func bytes(_ name: String) -> [UInt8] {
+        let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        return (try? Array(Data(contentsOf: tests.appendingPathComponent("Fixtures/\(name)")))) ?? []
+    }
 }
 
 /// A folder that goes when the test ends.
