@@ -16,10 +16,11 @@ struct Attack: Sendable {
         }
     }
 
+    // Half a gigabyte took libpng 1.4 s on the machine where it was found; four times that is too slow on any.
     private static let surplus = [
-        Attack(name: "512 MB behind one pixel") { png(PNGFile(width: 1, height: 1, data: []), zeros: 512 << 20) },
-        Attack(name: "512 MB behind one pixel, interlaced") {
-            png(PNGFile(width: 1, height: 1, interlaced: true, data: []), zeros: 512 << 20)
+        Attack(name: "2 GB behind one pixel") { png(PNGFile(width: 1, height: 1, data: []), zeros: 2 << 30) },
+        Attack(name: "2 GB behind one pixel, interlaced") {
+            png(PNGFile(width: 1, height: 1, interlaced: true, data: []), zeros: 2 << 30)
         },
         Attack(name: "a text chunk of 512 MB") {
             let text = Array("Raw profile type exif\0\0".utf8) + PNGFile.deflatedZeros(512 << 20)
