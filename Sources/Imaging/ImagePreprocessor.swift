@@ -40,8 +40,27 @@ package struct ImagePreprocessor: Sendable {
         let down = ResampleSpec(inputs: image.height, outputs: height, window: rows.window, filter: filter)
         let target = UnsafeMutableBufferPointer(rebasing: output[((rows.padding * side + columns.padding) * 3)...])
         image.withPixels { pixels in
-            resample(pixels, stride: image.width * 3, across: across, down: down, into: target, workspace)
+            resample(pixels, stride: image.width * 3, across: across, down: down, into: target, side * 3, workspace)
         }
+    }
+
+    /// The whole resized picture before the crop, [height, width, 3] of `resizedSize`: for looking at and comparing; models take crops.
+    /// Throws: `tooLarge` above `limit` pixels.
+    package func resize(_ image: RGBImage, limit: Int, workspace: ImageWorkspace) throws(ImagingError) -> RGBImage {
+        let (width, height) = resizedSize(width: image.width, height: image.height)
+        guard width.multipliedReportingOverflow(by: height).partialValue <= limit else {
+            throw .tooLarge("\(width) x \(height) resized pixels, and \(limit) are allowed")
+        }
+        let resized = RGBImage()
+        try resized.reshape(width: width, height: height, format: image.format)
+        let across = ResampleSpec(inputs: image.width, outputs: width, window: 0..<width, filter: configuration.filter)
+        let down = ResampleSpec(inputs: image.height, outputs: height, window: 0..<height, filter: configuration.filter)
+        image.withPixels { pixels in
+            resized.withMutablePixels { target in
+                resample(pixels, stride: image.width * 3, across: across, down: down, into: target, width * 3, workspace)
+            }
+        }
+        return resized
     }
 
     /// [side, side, 3] of 8-bit values to [3, side, side] of what the model takes.
@@ -71,9 +90,8 @@ package struct ImagePreprocessor: Sendable {
     /// Along rows first, then down columns, with 8-bit values between, each only if its size changes.
     private func resample(
         _ pixels: UnsafeBufferPointer<UInt8>, stride: Int, across: ResampleSpec, down: ResampleSpec,
-        into target: UnsafeMutableBufferPointer<UInt8>, _ workspace: ImageWorkspace
+        into target: UnsafeMutableBufferPointer<UInt8>, _ targetStride: Int, _ workspace: ImageWorkspace
     ) {
-        let targetStride = side * 3
         let columns = across.changesSize ? across.inputWindow : across.window
         let rows = down.changesSize ? down.inputWindow : down.window
         if columns.isEmpty || rows.isEmpty { return }

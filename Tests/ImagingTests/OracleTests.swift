@@ -67,6 +67,10 @@ extension ImagePreprocessor {
             let resized = preprocessor.resizedSize(width: fact.width, height: fact.height)
             #expect(resized == (fact.resizedWidth, fact.resizedHeight), "\(fact.file)")
             #expect(sha256(preprocessor.crop(image)) == fact.cropped, "\(fact.file)")
+            if fact.resizedWidth * fact.resizedHeight < 4_000_000 {
+                let whole = try preprocessor.resize(image, limit: 4_000_000, workspace: ImageWorkspace())
+                #expect(sha256(whole.samples) == fact.resized, "\(fact.file)")
+            }
         }
     }
 

@@ -29,6 +29,8 @@ struct Preprocess: AsyncParsableCommand {
         var rgb_sha256: String?
         var resized_width: Int?
         var resized_height: Int?
+        /// Of the whole resized picture, where that has fewer than 4 million pixels.
+        var resized_sha256: String?
         var cropped_sha256: String?
         var error: Problem?
 
@@ -79,6 +81,9 @@ struct Preprocess: AsyncParsableCommand {
         (line.format, line.width, line.height) = (image.format.rawValue, image.width, image.height)
         line.rgb_sha256 = image.withPixels { Self.sha256(UnsafeRawBufferPointer($0)) }
         (line.resized_width, line.resized_height) = preprocessor.resizedSize(width: image.width, height: image.height)
+        if let resized = try? preprocessor.resize(image, limit: 3_999_999, workspace: ImageWorkspace()) {
+            line.resized_sha256 = resized.withPixels { Self.sha256(UnsafeRawBufferPointer($0)) }
+        }
         line.cropped_sha256 = crop.withUnsafeBytes(Self.sha256)
         return line
     }
