@@ -36,3 +36,13 @@ extension DatasetError: CustomStringConvertible {
         }
     }
 }
+
+extension DatasetError {
+    /// The path of the file, folder or archive that it is about.
+    package var subject: String {
+        switch self {
+        case .unreadable(let path, _), .corruptArchive(let path, _, _), .truncatedArchive(let path, _), .limit(let path, _): path
+        case .tooLarge(let item, _, _): item
+        }
+    }
+}

@@ -34,7 +34,7 @@ package final class Receiver: Sendable {
 
     /// Binds or connects, and begins. `onRefused` is told of messages that were dropped for their size, and of the error that ended it.
     package init(
-        _ kind: Socket.Kind = .pull, at endpoints: [Endpoint], in context: ZeroMQContext, options: SocketOptions = SocketOptions(),
+        _ kind: Socket.Kind = .pull, at endpoints: [Endpoint], in context: ZeroMQContext, options: SocketOptions = .sideDoor,
         limits: Limits = Limits(), onRefused: @escaping @Sendable (TransportError) -> Void = { _ in }
     ) throws(TransportError) {
         let control = Control()

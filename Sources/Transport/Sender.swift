@@ -8,7 +8,7 @@ package final class Sender: Sendable {
 
     /// Binds or connects, and begins. At most `limit` messages wait outside of libzmq; `onFailure` is told what ended it before `close`.
     package init(
-        _ kind: Socket.Kind = .push, at endpoints: [Endpoint], in context: ZeroMQContext, options: SocketOptions = SocketOptions(),
+        _ kind: Socket.Kind = .push, at endpoints: [Endpoint], in context: ZeroMQContext, options: SocketOptions = .sideDoor,
         limit: Int = 64, onFailure: @escaping @Sendable (TransportError) -> Void = { _ in }
     ) throws(TransportError) {
         let control = Control()

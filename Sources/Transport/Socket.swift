@@ -89,9 +89,15 @@ package final class Socket {
         try set(ZMQ_RCVHWM, Int32(clamping: options.receiveHighWater))
         try set(ZMQ_IMMEDIATE, options.immediate ? 1 : 0)
         try set(ZMQ_HANDSHAKE_IVL, options.handshake.zmqMilliseconds)
-        try set(ZMQ_HEARTBEAT_IVL, options.heartbeat.interval.zmqMilliseconds)
-        try set(ZMQ_HEARTBEAT_TIMEOUT, options.heartbeat.timeout.zmqMilliseconds)
-        try set(ZMQ_HEARTBEAT_TTL, options.heartbeat.timeToLive.zmqMilliseconds)
+        if let heartbeat = options.heartbeat {
+            try set(ZMQ_HEARTBEAT_IVL, heartbeat.interval.zmqMilliseconds)
+            try set(ZMQ_HEARTBEAT_TIMEOUT, heartbeat.timeout.zmqMilliseconds)
+            try set(ZMQ_HEARTBEAT_TTL, heartbeat.timeToLive.zmqMilliseconds)
+        } else {
+            try set(ZMQ_TCP_KEEPALIVE, 1)
+            try set(ZMQ_TCP_KEEPALIVE_IDLE, 10)
+            try set(ZMQ_TCP_KEEPALIVE_INTVL, 5)
+        }
         try set(ZMQ_RECONNECT_IVL, options.reconnect.zmqMilliseconds)
         try set(ZMQ_RECONNECT_IVL_MAX, options.longestReconnect.zmqMilliseconds)
         var largest = Int64(clamping: options.maxFrameBytes)

@@ -14,8 +14,9 @@ package struct SocketOptions: Hashable, Sendable {
     package var immediate = true
     /// A peer that doesn't finish its handshake in this time is dropped, so half-open connections can't pile up.
     package var handshake: Duration = .seconds(5)
-    /// ZMTP heartbeats, which find a peer whose machine or network is gone.
-    package var heartbeat = Heartbeat()
+    /// ZMTP heartbeats, which find a peer whose machine or network is gone. nil where a peer may be slow on purpose: libzmq stops reading a
+    /// connection whose high-water mark is reached, so it sees no answer to its pings either, gives the peer up, and loses what lay in between.
+    package var heartbeat: Heartbeat? = Heartbeat()
     /// First and longest wait before connecting again; doubled in between, so that a fleet doesn't storm a restarted peer.
     package var reconnect: Duration = .milliseconds(100)
     package var longestReconnect: Duration = .seconds(5)
@@ -23,6 +24,13 @@ package struct SocketOptions: Hashable, Sendable {
     package var subscription: [UInt8] = []
 
     package init() {}
+
+    /// For PUSH and PULL, where backpressure is the only flow control: no ZMTP heartbeats; TCP's keepalive finds dead hosts.
+    package static var sideDoor: SocketOptions {
+        var options = SocketOptions()
+        options.heartbeat = nil
+        return options
+    }
 
     /// ZMTP heartbeats: a ping each second, a peer is gone after three silent ones, and is told to think the same of us after four.
     package struct Heartbeat: Hashable, Sendable {

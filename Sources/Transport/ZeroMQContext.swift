@@ -6,8 +6,9 @@ internal import Synchronization
 ///
 /// Letting go of the last reference waits until every closed socket has delivered what it holds or its linger time is over.
 package final class ZeroMQContext: Sendable {
-    // Safe: a libzmq context may be used from any thread. It is set once, and destroyed in deinit, when no socket can hold it any more.
+    // Safe: a libzmq context may be used from any thread. It is set once, and destroyed once, by `terminate`.
     nonisolated(unsafe) let handle: UnsafeMutableRawPointer
+    private let isTerminated = Atomic<Bool>(false)
 
     /// One I/O thread moves about a gigabyte a second, more than a worker of any size decodes. 1023 sockets is libzmq's own bound.
     package init(ioThreads: Int = 1, maxSockets: Int = 1023) throws(TransportError) {
@@ -23,7 +24,12 @@ package final class ZeroMQContext: Sendable {
     /// Makes every call that waits on one of the context's sockets, now and later, fail with `shutDown`. Returns at once.
     package func shutDown() { zmq_ctx_shutdown(handle) }
 
-    deinit {
+    /// Blocks until every socket is closed and has delivered what it was given, or its linger time is over. A program calls it before it ends:
+    /// what libzmq has taken but not yet sent is gone with the process.
+    package func terminate() {
+        if isTerminated.exchange(true, ordering: .acquiringAndReleasing) { return }
         while zmq_ctx_term(handle) != 0, zmq_errno() == EINTR {}
     }
+
+    deinit { terminate() }
 }

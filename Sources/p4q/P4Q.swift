@@ -3,5 +3,33 @@ import ArgumentParser
 @main
 struct P4Q: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "p4q", abstract: "Classify images with a quantized CLIP, from the command line or from a ZeroMQ queue.")
+        commandName: "p4q",
+        abstract: "Classify images with CLIP, from the command line or from a ZeroMQ queue.",
+        discussion: """
+            Every option can also be given as an environment variable: --batch-max is P4Q_BATCH_MAX. An option that may be repeated takes \
+            one value a line there; a flag takes 1 or 0. P4Q_ISA forces an instruction set (see `p4q kernels`).
+
+            Exit codes: 0 everything done; 1 some items failed, and the output says which; 64 wrong usage; 65 a model, class set or \
+            archive is unusable; 66 an input is missing; 69 an endpoint can't be used; 75 results could not be handed over.
+            """,
+        version: "p4q 0.1.0",
+        subcommands: [
+            Classify.self, Worker.self, Push.self, Collect.self, Model.self, Embed.self, Tokenize.self, Preprocess.self, Bench.self,
+            Kernels.self,
+        ])
+
+    static func main() async {
+        ignoreBrokenPipes()
+        let arguments = EnvironmentOptions.apply(to: Array(CommandLine.arguments.dropFirst()), helpOf: P4Q._dumpHelp())
+        do {
+            var command = try parseAsRoot(arguments)
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            exit(withError: CommandFailure.explaining(error))
+        }
+    }
 }

@@ -1,1 +1,0 @@
-#include "p4q_codecs.h"

@@ -1,0 +1,70 @@
+// What the kernels' files share: their entry points and how a problem is cut into blocks.
+#ifndef P4Q_GEMM_INTERNAL_H
+#define P4Q_GEMM_INTERNAL_H
+
+#include "gemm_layout.h"
+
+typedef void p4q_gemm_kernel(const p4q_gemm *gemm, void *scratch);
+
+p4q_gemm_kernel p4q_gemm_scalar, p4q_gemm_avx2_wide, p4q_gemm_avx2_narrow, p4q_gemm_avx_vnni, p4q_gemm_avx512_vnni, p4q_gemm_neon,
+    p4q_gemm_neon_dot, p4q_gemm_neon_i8mm;
+
+typedef int64_t p4q_gemm_peak_loop(int64_t rounds);
+
+p4q_gemm_peak_loop p4q_gemm_peak_scalar, p4q_gemm_peak_avx2, p4q_gemm_peak_avx_vnni, p4q_gemm_peak_avx512_vnni, p4q_gemm_peak_neon,
+    p4q_gemm_peak_neon_dot, p4q_gemm_peak_neon_i8mm;
+
+typedef void p4q_quantize_kernel(const float *x, int64_t stride, int64_t rows, int64_t n, const p4q_epilogue *codes, uint8_t *out,
+                                 int64_t out_stride);
+
+p4q_quantize_kernel p4q_quantize_scalar, p4q_quantize_avx2, p4q_quantize_avx512, p4q_quantize_neon;
+
+// The first k codes of channel c.
+void p4q_unpack_channel(const uint8_t *packed, int64_t c, int64_t k, int32_t bits, int8_t *codes);
+
+// Quads of u8 codes up to a_top and signed codes of w_bits whose products' pair sums a 16-bit lane takes without saturating, in fours.
+static inline int64_t narrow_steps(int32_t a_top, int32_t w_bits) { return (INT16_MAX / (2 * (int64_t)a_top << (w_bits - 1))) & ~3ll; }
+
+// A product is computed in chunks of rows; a chunk's activations are copied to scratch once, in strips of a tile's rows, and stay in the
+// second-level cache while the panels pass; the weights of one panel block (all the panel's channels, `block_inputs` inputs) are unpacked to
+// scratch and stay in the first level while the strips pass.
+enum {
+    BLOCK_BYTES = 16384,    // of one panel's unpacked weights: half of a 32 KiB first-level cache
+    CHUNK_BYTES = 1 << 18,  // of a chunk's activations: half of a 512 KiB second-level cache
+    LEAST_CHUNK = 96,       // rows, however long: unpacking must be spread over enough of them
+    LARGEST_CHUNK = 512,    // rows, however short: their accumulators take 64 bytes a panel
+    GROUPED_INPUTS = 32,    // a multiple of every packed group and of the 16 inputs that activations are copied by
+};
+
+typedef struct {
+    int64_t rows;          // of a chunk
+    int64_t inputs;        // of a block
+    int64_t a, b, acc, terms, bytes;  // offsets into scratch, and its size
+} p4q_gemm_blocks;
+
+// `element`: bytes of an unpacked code, 1 or 2; `panels`: of a tile.
+static inline p4q_gemm_blocks gemm_blocks(int64_t m, int64_t k, int64_t element, int64_t panels) {
+    int64_t row = larger(round_up(k, GROUPED_INPUTS), GROUPED_INPUTS);
+    int64_t most = smaller(LARGEST_CHUNK, larger(LEAST_CHUNK, CHUNK_BYTES / (row * element)));
+    int64_t chunks = larger(1, (m + most - 1) / most);
+    int64_t longest = BLOCK_BYTES / (P4Q_PANEL * element), blocks = (row + longest - 1) / longest;
+    p4q_gemm_blocks b;
+    b.rows = (m + chunks - 1) / chunks;
+    b.inputs = round_up((row + blocks - 1) / blocks, GROUPED_INPUTS);
+    b.a = 0;
+    b.b = b.a + round_up(b.rows * row * element, 64);
+    b.acc = b.b + b.inputs * P4Q_PANEL * element * panels;
+    b.terms = b.acc + b.rows * P4Q_PANEL * panels * (int64_t)sizeof(int32_t);
+    b.bytes = b.terms + round_up(b.rows * (int64_t)sizeof(int32_t), 64);
+    return b;
+}
+
+// Scratch for every problem no larger than m and k: a smaller one may be cut into other blocks, none of them larger than these.
+static inline int64_t gemm_scratch_bound(int64_t m, int64_t k, int64_t element, int64_t panels) {
+    int64_t row = larger(round_up(k, GROUPED_INPUTS), GROUPED_INPUTS) * element, rows = smaller(m, LARGEST_CHUNK);
+    int64_t a = larger(smaller(rows, LEAST_CHUNK) * row, smaller(rows * row, CHUNK_BYTES));
+    int64_t each = P4Q_PANEL * panels * (int64_t)sizeof(int32_t) + (int64_t)sizeof(int32_t);
+    return round_up(a, 64) + BLOCK_BYTES * panels + round_up(rows * each, 64) + 128;
+}
+
+#endif

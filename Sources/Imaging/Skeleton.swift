@@ -1,1 +1,0 @@
-// Walking skeleton: the module's first declaration replaces this file.

@@ -1,0 +1,155 @@
+package import CLIP
+package import Foundation
+package import Imaging
+package import Messages
+internal import Synchronization
+package import Tensors
+internal import Transport
+
+/// The way of an image through a worker: decode and preprocess on as many threads as asked for, batches through the tower, scores.
+///
+/// Bounded everywhere: `submit` waits when more is held than two batches and what the decoders work on, so that who feeds the pipeline feels
+/// how fast it is. Every job that was taken is answered, once.
+package final class ClassificationPipeline: Sendable {
+    /// How the pipeline works.
+    package struct Settings: Sendable {
+        /// The most images in one pass through the tower. 32: beyond it the tower gains nothing on CPUs.
+        package var batchMaximum = 32
+        /// How long the first image of a batch waits for others. 2 ms: a twentieth of what an image costs, little against any network.
+        package var batchWait: Duration = .milliseconds(2)
+        /// Threads that decode.
+        package var decodeThreads: Int
+        package var limits = ImageLimits()
+        package var appliesOrientation = true
+        /// Folders of payloads that jobs may refer to.
+        package var payloadRoots: [URL] = []
+        /// Named in every result.
+        package var worker: String
+
+        package init(worker: String, decodeThreads: Int) {
+            self.worker = worker
+            self.decodeThreads = decodeThreads
+        }
+    }
+
+    /// Receives results, with the batch id of the jobs they answer; called by one of several threads at a time.
+    package typealias Delivery = @Sendable (_ results: [ResultBatch]) -> Void
+
+    private let model: CLIPModel
+    private let preprocessor: ImagePreprocessor
+    private let registry: ClassSetRegistry
+    private let settings: Settings
+    private let pool: ThreadPool
+    private let deliver: Delivery
+    private let waiting: BoundedQueue<ClassificationJob>
+    private let prepared: BoundedQueue<PreparedImage>
+    private let decoders = DispatchGroup()
+    private let scorers = DispatchGroup()
+    private let provenance: Provenance
+    /// What the pipeline has done so far.
+    package let counters = PipelineCounters()
+
+    package init(
+        model: CLIPModel, registry: ClassSetRegistry, settings: Settings, pool: ThreadPool, deliver: @escaping Delivery
+    ) throws(ImagingError) {
+        self.model = model
+        preprocessor = try ImagePreprocessor(model.preprocessor)
+        self.registry = registry
+        self.settings = settings
+        self.pool = pool
+        self.deliver = deliver
+        provenance = Provenance(model.name, hex: model.sha256)
+        waiting = BoundedQueue(limit: max(settings.decodeThreads, settings.batchMaximum))
+        prepared = BoundedQueue(limit: 2 * settings.batchMaximum)
+        for index in 0..<settings.decodeThreads { start("p4q-decode-\(index)", decoders) { $0.decode() } }
+        start("p4q-score", scorers) { $0.score() }
+    }
+
+    private func start(_ name: String, _ group: DispatchGroup, _ body: @escaping @Sendable (ClassificationPipeline) -> Void) {
+        group.enter()
+        let thread = Thread { [self] in
+            body(self)
+            group.leave()
+        }
+        thread.name = name
+        thread.stackSize = 1 << 20
+        thread.start()
+    }
+
+    /// Takes a job, waiting for room. False: the pipeline has been finished and the job was not taken.
+    package func submit(_ job: ClassificationJob) -> Bool { waiting.waitPut(job, timeout: nil) }
+
+    /// Answers a job that can't be done because its message is wrong.
+    package func reject(_ job: RejectedJob, batchID: String) {
+        answer([(batchID, job.result(worker: settings.worker))])
+    }
+
+    /// Takes no more jobs and returns when all that were taken have been answered.
+    package func finish() {
+        waiting.close()
+        decoders.wait()
+        prepared.close()
+        scorers.wait()
+    }
+
+    // MARK: Threads
+
+    private func decode() {
+        let stage = ImageStage(
+            decoder: ImageDecoder(limits: settings.limits, appliesOrientation: settings.appliesOrientation), preprocessor: preprocessor,
+            fetcher: PayloadFetcher(roots: settings.payloadRoots, maximumBytes: settings.limits.maximumBytes))
+        while let item = waiting.waitTake(timeout: nil) {
+            switch stage.prepare(item) {
+            case .success(let image): _ = prepared.waitPut(image, timeout: nil)
+            case .failure(let failed): fail(failed)
+            }
+        }
+    }
+
+    private func score() {
+        let scorer = BatchScorer(model: model, registry: registry, pool: pool, worker: settings.worker, provenance: provenance)
+        while let first = prepared.waitTake(timeout: nil) {
+            var batch = [first]
+            let end = ContinuousClock.now + settings.batchWait
+            while batch.count < settings.batchMaximum {
+                let remaining = ContinuousClock.now.duration(to: end)
+                guard let image = remaining > .zero ? prepared.waitTake(timeout: remaining) : prepared.tryTake() else { break }
+                batch.append(image)
+            }
+            counters.add(batch: batch.count)
+            answer(scorer.score(batch))
+        }
+    }
+
+    private func fail(_ failed: FailedJob) {
+        var timings = failed.timings
+        timings.total = .now - failed.item.received
+        let result = JobResult(
+            answering: failed.item.job, outcome: .failed(failed.failure), image: failed.image, model: provenance, timings: timings,
+            worker: settings.worker)
+        answer([(failed.item.batchID, result)])
+    }
+
+    private func answer(_ results: [(batch: String, result: JobResult)]) {
+        counters.add(results.map(\.result))
+        var order: [String] = []
+        var batches: [String: ResultBatch] = [:]
+        for (batch, result) in results {
+            if batches[batch] == nil {
+                order.append(batch)
+                batches[batch] = ResultBatch(id: batch, worker: settings.worker, results: [])
+            }
+            batches[batch]?.results.append(result)
+        }
+        deliver(order.compactMap { batches[$0] })
+    }
+}
+
+extension Provenance {
+    /// A digest that is not one of 64 hexadecimal digits becomes 32 zero bytes.
+    init(_ name: String, hex: String) {
+        let zero = [UInt8](repeating: 0, count: 32)
+        guard let digest = Digest(hex: hex) ?? Digest(bytes: zero) else { preconditionFailure("32 bytes are a digest") }
+        self.init(name: name, sha256: digest)
+    }
+}

@@ -1,0 +1,43 @@
+internal import COpenBLAS
+
+/// The door to OpenBLAS: single-precision matrix products on the calling thread.
+///
+/// Work is spread over cores by `ThreadPool`, which knows where images and prompts begin; OpenBLAS's own threads are switched off.
+package enum BLAS {
+    private static let singleThreaded: Void = openblas_set_num_threads(1)
+
+    /// `c[m, n] = a[m, k] * b[n, k]^T`, or `+=` where `accumulating`. Strides are in elements.
+    package static func multiply(
+        m: Int, n: Int, k: Int, a: UnsafePointer<Float>, aStride: Int, transposedB b: UnsafePointer<Float>, bStride: Int,
+        c: UnsafeMutablePointer<Float>, cStride: Int, accumulating: Bool = false
+    ) {
+        if m == 0 || n == 0 { return }
+        _ = singleThreaded
+        cblas_sgemm(
+            CblasRowMajor, CblasNoTrans, CblasTrans, blasint(m), blasint(n), blasint(k), 1, a, blasint(aStride), b, blasint(bStride),
+            accumulating ? 1 : 0, c, blasint(cStride))
+    }
+
+    /// `c[m, n] = a[m, k] * b[k, n]`, or `+=` where `accumulating`. Strides are in elements.
+    package static func multiply(
+        m: Int, n: Int, k: Int, a: UnsafePointer<Float>, aStride: Int, b: UnsafePointer<Float>, bStride: Int,
+        c: UnsafeMutablePointer<Float>, cStride: Int, accumulating: Bool = false
+    ) {
+        if m == 0 || n == 0 { return }
+        _ = singleThreaded
+        cblas_sgemm(
+            CblasRowMajor, CblasNoTrans, CblasNoTrans, blasint(m), blasint(n), blasint(k), 1, a, blasint(aStride), b, blasint(bStride),
+            accumulating ? 1 : 0, c, blasint(cStride))
+    }
+
+    /// Runs `body` with OpenBLAS's own `threads`, as a benchmark's yardstick. Nothing else may call BLAS meanwhile.
+    package static func withOwnThreads<R>(_ threads: Int, _ body: () throws -> R) rethrows -> R {
+        _ = singleThreaded
+        openblas_set_num_threads(Int32(threads))
+        defer { openblas_set_num_threads(1) }
+        return try body()
+    }
+
+    /// OpenBLAS's version, kernel and threading, as it states them.
+    package static var description: String { String(cString: openblas_get_config()) }
+}

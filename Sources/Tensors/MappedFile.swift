@@ -1,0 +1,48 @@
+package import Foundation
+
+/// A regular file's bytes, mapped read-only for as long as the object lives.
+///
+/// Only pages that are read cost memory, and the kernel can drop them again. Replace such a file by renaming another over it: one that is cut
+/// short in place while it is mapped ends the process that reads behind the cut.
+package final class MappedFile: @unchecked Sendable {
+    // Safe: the mapping is read-only and private, made in init and taken down in deinit; nobody gets the address but for the length of a closure,
+    // except FloatTensor, which retains the file.
+    private let base: UnsafeRawPointer?
+
+    /// Length in bytes.
+    package let count: Int
+
+    package let url: URL
+
+    package init(_ url: URL) throws(TensorsError) {
+        self.url = url
+        let path = url.path
+        // Without O_NONBLOCK, opening a pipe would wait for its writer.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else { throw .fileUnreadable(path: path, reason: String(cString: strerror(errno))) }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw .fileUnreadable(path: path, reason: String(cString: strerror(errno))) }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw .notAFile(path: path) }
+        count = Int(status.st_size)
+        guard count > 0 else {
+            base = nil
+            return
+        }
+        guard let address = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
+            throw .fileUnreadable(path: path, reason: String(cString: strerror(errno)))
+        }
+        base = UnsafeRawPointer(address)
+    }
+
+    deinit {
+        if let base { munmap(UnsafeMutableRawPointer(mutating: base), count) }
+    }
+
+    /// Lends the whole file; the buffer is void after `body`.
+    package func withUnsafeBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(UnsafeRawBufferPointer(start: base, count: count))
+    }
+}

@@ -1,0 +1,96 @@
+import ArgumentParser
+import CLIP
+import Foundation
+import Tensors
+
+extension KnownShape: ExpressibleByArgument {}
+
+/// `p4q bench ...`: how fast this machine is.
+struct Bench: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Measure speed.", subcommands: [BenchEncoder.self, BenchPipeline.self, BenchPreprocess.self])
+}
+
+/// The model to measure: made up at the start, or loaded.
+struct BenchModelOptions: ParsableArguments {
+    @Option(name: .long, help: "Weights made up at start: vit-b-32, vit-b-16 or vit-l-14.")
+    var random: KnownShape?
+
+    @Option(name: .long, help: "A model to load instead.", completion: .directory)
+    var model: String?
+
+    @Option(name: .long, help: "Bit widths, weights-activations-attention; 32 is float.")
+    var bits = "32"
+
+    func validate() throws {
+        if (random == nil) == (model == nil) { throw ValidationError("give either --random SHAPE or --model DIR") }
+        if bits != "32" { throw ValidationError("--bits \(bits) is not available; 32 (float) is") }
+    }
+
+    /// Its weights.
+    func checkpoint() throws -> Checkpoint {
+        if let model { return try Checkpoint.load(URL(fileURLWithPath: model)) }
+        guard let random else { throw ValidationError("give either --random SHAPE or --model DIR") }
+        return Checkpoint.random(
+            random.configuration, name: "random \(random.rawValue)", seed: 1,
+            prefixes: ["vision_model.", "visual_projection.", "logit_scale"])
+    }
+}
+
+/// Seconds that calls take, repeated for a stated time.
+struct Stopwatch {
+    private(set) var seconds: [Double] = []
+
+    /// Calls `body` until `duration` seconds have passed, at least `least` times.
+    mutating func repeating(for duration: Double, least: Int = 2, _ body: () -> Void) {
+        let end = ContinuousClock.now + .seconds(duration)
+        var count = 0
+        while count < least || ContinuousClock.now < end {
+            seconds.append(Self.time(body))
+            count += 1
+        }
+    }
+
+    static func time(_ body: () -> Void) -> Double {
+        let elapsed = ContinuousClock().measure(body)
+        return Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18
+    }
+
+    var median: Double { Self.median(seconds) }
+
+    static func median(_ values: [Double]) -> Double {
+        let sorted = values.sorted()
+        guard !sorted.isEmpty else { return .nan }
+        return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
+    }
+}
+
+/// Prints a report as one JSON object on one line, or as a name and a value a line.
+func printReport(_ fields: [(name: String, value: any Encodable)], json: Bool) throws {
+    if json {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.withoutEscapingSlashes]
+        let members = try fields.map { field in
+            "\"\(field.name)\":\(String(decoding: try encoder.encode(field.value), as: UTF8.self))"
+        }
+        try StandardOutput.line("{\(members.joined(separator: ","))}")
+    } else {
+        for field in fields { try StandardOutput.line(field.name.padding(toLength: 28, withPad: " ", startingAt: 0) + "\(field.value)") }
+    }
+    try StandardOutput.flush()
+}
+
+/// A figure with as many digits as mean something.
+func rounded(_ value: Double, _ digits: Int = 2) -> Double {
+    let unit = pow(10, Double(digits))
+    return (value * unit).rounded(.toNearestOrEven) / unit
+}
+
+/// What the processor calls itself.
+func processorName() -> String {
+    let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+    func field(_ name: String) -> String {
+        text.split(separator: "\n").first { $0.hasPrefix(name) }?.split(separator: ":").last?.trimmingCharacters(in: .whitespaces) ?? "?"
+    }
+    return "\(field("model name")), family \(field("cpu family")) model \(field("model\t"))"
+}

@@ -1,0 +1,112 @@
+import ArgumentParser
+import CLIP
+import Foundation
+import Tensors
+
+/// `p4q bench encoder`: the image tower alone, beside what its matrix products cost in OpenBLAS.
+struct BenchEncoder: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "encoder",
+        abstract: "Images a second through the image tower, and its share of OpenBLAS's own speed on the same products.")
+
+    @OptionGroup var modelOptions: BenchModelOptions
+    @OptionGroup var threading: ThreadOptions
+
+    @Option(name: .long, help: "Images in one pass.")
+    var batch = 32
+
+    @Option(name: .long, help: "How long to measure.")
+    var seconds = 5.0
+
+    @Flag(name: .long, help: "Print a JSON object.")
+    var json = false
+
+    func validate() throws {
+        if batch < 1 || seconds <= 0 { throw ValidationError("--batch and --seconds must be positive") }
+    }
+
+    func run() async throws {
+        let checkpoint = try modelOptions.checkpoint()
+        let configuration = checkpoint.configuration
+        let table = (0..<768).map { Float($0 % 256) / 127.5 - 1 }
+        let encoder = FloatImageEncoder(checkpoint, normalization: table, kernels: FloatKernels(try ProcessorOptions.instructionSet()))
+        let pool = threading.makePool()
+        let crops = (0..<batch * encoder.imageSide * encoder.imageSide * 3).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 13) }
+        var features = [Float](repeating: 0, count: batch * encoder.featureWidth)
+        func encode() {
+            crops.withUnsafeBufferPointer { crops in
+                features.withUnsafeMutableBufferPointer { encoder.encode(crops: crops, count: batch, features: $0, pool: pool) }
+            }
+        }
+        let products = TowerProducts(configuration, batch: batch)
+        for _ in 0..<2 { encode() }
+        products.run(threads: pool.threads)
+        var (tower, blas) = (Stopwatch(), Stopwatch())
+        // In turns, so that both see the same machine.
+        for _ in 0..<5 {
+            tower.repeating(for: seconds / 5 * 0.7, least: 1, encode)
+            blas.repeating(for: seconds / 5 * 0.3, least: 1) { products.run(threads: pool.threads) }
+        }
+        let operations = Double(products.operations)
+        try printReport(
+            [
+                ("model", checkpoint.name), ("bits", modelOptions.bits), ("threads", pool.threads), ("batch", batch),
+                ("processor", processorName()), ("images_per_second", rounded(Double(batch) / tower.median)),
+                ("milliseconds_per_batch", rounded(tower.median * 1e3)), ("gflops", rounded(operations / tower.median / 1e9)),
+                ("sgemm_gflops", rounded(operations / blas.median / 1e9)), ("sgemm_share", rounded(blas.median / tower.median, 3)),
+                ("runs", tower.seconds.count),
+            ], json: json)
+    }
+}
+
+/// The matrix products of one pass through the image tower, in OpenBLAS with its own threads: the yardstick of `bench encoder`.
+struct TowerProducts {
+    private struct Shape {
+        let m: Int
+        let n: Int
+        let k: Int
+        let count: Int
+    }
+
+    private let shapes: [Shape]
+    private let a: [Float]
+    private let b: [Float]
+
+    init(_ configuration: CLIPConfiguration, batch: Int) {
+        let vision = configuration.vision
+        let rows = batch * configuration.visionPositions
+        let patch = 3 * configuration.patchSize * configuration.patchSize
+        let blocks = vision.depth - 1
+        shapes = [
+            Shape(m: batch * (configuration.visionPositions - 1), n: vision.width, k: patch, count: 1),
+            Shape(m: rows, n: vision.width, k: vision.width, count: 4 * blocks + 2),
+            Shape(m: rows, n: vision.mlpWidth, k: vision.width, count: blocks),
+            Shape(m: rows, n: vision.width, k: vision.mlpWidth, count: blocks),
+            // Of the last block, only the class token needs query, output and dense layers.
+            Shape(m: batch, n: vision.width, k: vision.width, count: 2),
+            Shape(m: batch, n: vision.mlpWidth, k: vision.width, count: 1),
+            Shape(m: batch, n: vision.width, k: vision.mlpWidth, count: 1),
+        ]
+        a = (0..<(shapes.map { $0.m * $0.k }.max() ?? 0)).map { Float($0 % 17) - 8 }
+        b = (0..<(shapes.map { $0.n * $0.k }.max() ?? 0)).map { Float($0 % 13) - 6 }
+    }
+
+    /// Multiplications and additions.
+    var operations: Int { shapes.reduce(0) { $0 + 2 * $1.m * $1.n * $1.k * $1.count } }
+
+    func run(threads: Int) {
+        let output = [Float](unsafeUninitializedCapacity: shapes.map { $0.m * $0.n }.max() ?? 0) { buffer, _ in
+            guard let c = buffer.baseAddress else { return }
+            BLAS.withOwnThreads(threads) {
+                for shape in shapes {
+                    for _ in 0..<shape.count {
+                        BLAS.multiply(
+                            m: shape.m, n: shape.n, k: shape.k, a: a, aStride: shape.k, transposedB: b, bStride: shape.k, c: c,
+                            cStride: shape.n)
+                    }
+                }
+            }
+        }
+        withExtendedLifetime(output) {}
+    }
+}

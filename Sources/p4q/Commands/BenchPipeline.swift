@@ -1,0 +1,111 @@
+import ArgumentParser
+import CLIP
+import Foundation
+import Imaging
+import Messages
+import Services
+import Synchronization
+import Tensors
+
+/// `p4q bench pipeline`: image files in, scores out, through the parts a worker is made of.
+struct BenchPipeline: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pipeline", abstract: "Images a second from file bytes to scores against made-up class features.")
+
+    @OptionGroup var modelOptions: BenchModelOptions
+    @OptionGroup var threading: ThreadOptions
+
+    @Option(name: .long, help: "A folder or archive of images; may be repeated.", completion: .directory)
+    var images: [String]
+
+    @Option(name: .long, help: "The most images in one pass.")
+    var batch = 32
+
+    @Option(name: .long, help: "Classes to score against.")
+    var classes = 1000
+
+    @Option(name: .long, help: "How long to measure.")
+    var seconds = 10.0
+
+    @Flag(name: .long, help: "Print a JSON object.")
+    var json = false
+
+    func validate() throws {
+        if batch < 1 || classes < 1 || seconds <= 0 { throw ValidationError("--batch, --classes and --seconds must be positive") }
+    }
+
+    func run() async throws {
+        let files = try loadImages(images)
+        let checkpoint = try modelOptions.checkpoint()
+        let pool = threading.makePool()
+        let model = try CLIPModel.forImages(checkpoint, kernels: FloatKernels(try ProcessorOptions.instructionSet()))
+        let registry = ClassSetRegistry(model: model, pool: pool, cache: nil)
+        let classSet = try ClassSet(labels: (0..<classes).map { "class \($0)" })
+        registry.put(classSet, textFeatures: Self.madeUpFeatures(classes, width: model.imageEncoder.featureWidth))
+        var settings = ClassificationPipeline.Settings(worker: "bench", decodeThreads: pool.threads)
+        settings.batchMaximum = batch
+        let failures = Atomic<Int>(0)
+        let pipeline = try ClassificationPipeline(model: model, registry: registry, settings: settings, pool: pool) { batches in
+            for result in batches.flatMap(\.results) {
+                if case .failed = result.outcome { failures.wrappingAdd(1, ordering: .relaxed) }
+            }
+        }
+        // The first batches fill caches and memory; they are not counted.
+        feed(pipeline, files, until: .now + .seconds(min(2, seconds / 4)))
+        let (before, start) = (pipeline.counters.values, ContinuousClock.now)
+        let processorBefore = Self.processorSeconds()
+        feed(pipeline, files, until: start + .seconds(seconds))
+        let (after, elapsed) = (pipeline.counters.values, ContinuousClock.now - start)
+        let processor = Self.processorSeconds() - processorBefore
+        pipeline.finish()
+        if failures.load(ordering: .relaxed) > 0 { throw ValidationError("some of the images can't be decoded; measure with good ones") }
+        try report(before, after, seconds: Self.seconds(elapsed), processor: processor, threads: pool.threads)
+    }
+
+    private func feed(_ pipeline: ClassificationPipeline, _ files: [Data], until end: ContinuousClock.Instant) {
+        var index = 0
+        while ContinuousClock.now < end {
+            _ = pipeline.submit(ClassificationJob(Job(id: "\(index)"), payload: .data(files[index % files.count])))
+            index += 1
+        }
+    }
+
+    private func report(
+        _ before: PipelineCounters.Values, _ after: PipelineCounters.Values, seconds: Double, processor: Double, threads: Int
+    ) throws {
+        let count = Double(after.scored - before.scored)
+        let decode = Self.seconds(after.decode - before.decode) / count * 1e3
+        let preprocess = Self.seconds(after.preprocess - before.preprocess) / count * 1e3
+        try printReport(
+            [
+                ("images_per_second", rounded(count / seconds)), ("images", Int(count)), ("threads", threads), ("batch", batch),
+                ("bits", modelOptions.bits), ("classes", classes), ("processor", processorName()),
+                ("core_milliseconds_per_image", rounded(processor / count * 1e3, 3)),
+                ("decode_milliseconds_per_image", rounded(decode, 3)), ("preprocess_milliseconds_per_image", rounded(preprocess, 3)),
+                ("images_per_batch", rounded(Double(after.images - before.images) / Double(max(after.batches - before.batches, 1)))),
+            ], json: json)
+    }
+
+    /// [classes, width], unit norm, made up.
+    private static func madeUpFeatures(_ classes: Int, width: Int) -> FloatTensor {
+        FloatTensor(shape: [classes, width]) { values in
+            for index in values.indices { values[index] = Float((index &* 40_503) % 1013) / 1013 - 0.5 }
+            for row in 0..<classes {
+                guard let base = values.baseAddress else { return }
+                FloatKernels().normalize(base + row * width, count: width, output: base + row * width)
+            }
+        }
+    }
+
+    private static func seconds(_ duration: Duration) -> Double {
+        Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+    }
+
+    /// User and system time of this process.
+    private static func processorSeconds() -> Double {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) * 1e-6 }
+        return seconds(usage.ru_utime) + seconds(usage.ru_stime)
+    }
+}

@@ -1,0 +1,120 @@
+import ArgumentParser
+import CLIP
+import Foundation
+import Logging
+import Services
+import ServiceLifecycle
+import Transport
+import UnixSignals
+
+/// `p4q worker`: takes jobs from a queue and gives results to one.
+struct Worker: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Classify images from a ZeroMQ endpoint and push the results to another.",
+        discussion: """
+            An endpoint is tcp://HOST:PORT, ipc://PATH or inproc://NAME; @ before it binds, > connects; a worker binds if neither is given. \
+            A job is a message of an envelope (p4q.v1.JobBatch) and one frame an image. SIGTERM stops listening, finishes what is held, and \
+            ends; a second one ends at once.
+            """)
+
+    @OptionGroup var modelOptions: ModelOptions
+    @OptionGroup var classOptions: ClassOptions
+    @OptionGroup var imageOptions: ImageOptions
+
+    @Option(name: .long, help: "Where jobs are pulled from; may be repeated.")
+    var pull: [String] = ["@tcp://127.0.0.1:5557"]
+
+    @Option(name: .long, help: "Where results are pushed to; may be repeated.")
+    var push: [String] = ["@tcp://127.0.0.1:5558"]
+
+    @Option(name: .long, help: "The most images in one pass through the model.")
+    var batchMax = 32
+
+    @Option(name: .long, help: "Milliseconds that the first image of a batch waits for others.")
+    var batchWait = 2
+
+    @Option(name: .long, help: "Threads that decode images; as many as compute if not given.")
+    var decodeThreads: Int?
+
+    @Option(name: .long, help: "A folder whose files jobs may refer to as file: URIs; may be repeated.", completion: .directory)
+    var payloadRoot: [String] = []
+
+    @Option(name: .long, help: "The name in every result; host and process if not given.")
+    var name: String?
+
+    @Option(name: .long, help: "Seconds that a stopping worker waits for a sink to take its results.")
+    var flushSeconds = 10
+
+    @OptionGroup var logOptions: LogOptions
+
+    func validate() throws {
+        if batchMax < 1 { throw ValidationError("--batch-max must be at least 1") }
+        if batchWait < 0 || flushSeconds < 0 { throw ValidationError("waiting times can't be negative") }
+        if let decodeThreads, decodeThreads < 1 { throw ValidationError("--decode-threads must be at least 1") }
+        if pull.isEmpty || push.isEmpty { throw ValidationError("--pull and --push need an endpoint each") }
+    }
+
+    func run() async throws {
+        let logger = logOptions.makeLogger("p4q.worker")
+        let model = try modelOptions.load()
+        let pool = modelOptions.threading.makePool()
+        let registry = ClassSetRegistry(
+            model: model, pool: pool, cache: classOptions.textFeatureCache(), truncating: classOptions.truncatePrompts)
+        let watcher = ClassSetWatcher(files: classOptions.files, registry: registry, logger: logger)
+        try watcher.load()
+        if let inline = try classOptions.inlineSet() { try registry.put(inline) }
+        logger.info(
+            "model loaded",
+            metadata: ["model.name": "\(model.name)", "model.sha256": "\(model.sha256)", "class_sets": "\(registry.names)"])
+
+        let pipelineSettings = pipelineSettings
+        var workerSettings = QueueWorker.Settings(
+            jobs: try endpoints(pull, mode: .bind), results: try endpoints(push, mode: .bind))
+        workerSettings.socketOptions.maxFrameBytes = imageOptions.maxBytes + 64 << 10
+        workerSettings.flushLimit = .seconds(flushSeconds)
+        workerSettings.socketOptions.linger = .seconds(flushSeconds)
+        let context = try ZeroMQContext()
+        // What libzmq has taken of the last results is delivered before the process ends.
+        defer { context.terminate() }
+        let worker = try QueueWorker(settings: workerSettings, context: context, logger: logger) { deliver in
+            try ClassificationPipeline(model: model, registry: registry, settings: pipelineSettings, pool: pool, deliver: deliver)
+        }
+        try await ServiceRunner.run([worker, watcher], logger: logger)
+    }
+
+    private var pipelineSettings: ClassificationPipeline.Settings {
+        let worker = name ?? "\(ProcessInfo.processInfo.hostName)-\(ProcessInfo.processInfo.processIdentifier)"
+        var settings = ClassificationPipeline.Settings(worker: worker, decodeThreads: decodeThreads ?? modelOptions.threading.count)
+        settings.batchMaximum = batchMax
+        settings.batchWait = .milliseconds(batchWait)
+        settings.limits = imageOptions.limits
+        settings.appliesOrientation = !imageOptions.ignoreOrientation
+        settings.payloadRoots = payloadRoot.map { URL(fileURLWithPath: $0) }
+        return settings
+    }
+}
+
+/// Endpoints as they were typed.
+func endpoints(_ texts: [String], mode: Endpoint.Mode) throws(TransportError) -> [Endpoint] {
+    var endpoints: [Endpoint] = []
+    for text in texts { endpoints.append(try Endpoint(text, default: mode)) }
+    return endpoints
+}
+
+/// Long-running parts under one roof: SIGTERM and SIGINT stop them gracefully, and a second signal ends the process at once.
+enum ServiceRunner {
+    static func run(_ services: [any Service], logger: Logger) async throws {
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: services.enumerated().map { index, service in
+                    // The first service is what the process is for: when it ends, all end.
+                    .init(
+                        service: service, successTerminationBehavior: index == 0 ? .gracefullyShutdownGroup : .ignore,
+                        failureTerminationBehavior: .cancelGroup)
+                },
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        let impatience = SecondSignal()
+        defer { impatience.cancel() }
+        try await group.run()
+    }
+}

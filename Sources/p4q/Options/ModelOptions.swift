@@ -1,0 +1,132 @@
+import ArgumentParser
+import CLIP
+import Foundation
+import Imaging
+import Tensors
+
+extension Activation: ExpressibleByArgument {
+    public static var allValueStrings: [String] { [Activation.quickGELU.rawValue, Activation.gelu.rawValue] }
+}
+
+/// Which model, and on how many threads.
+struct ModelOptions: ParsableArguments {
+    @Option(name: .long, help: "A CLIP as it is published: a Hugging Face folder, or OpenAI's or open_clip's file.", completion: .directory)
+    var model: String
+
+    @Option(name: .long, help: "The folder of the tokenizer's files, where they don't lie beside the weights.", completion: .directory)
+    var tokenizer: String?
+
+    @Option(name: .long, help: "The activation, instead of what the configuration says: quick_gelu or gelu.")
+    var activation: Activation?
+
+    @OptionGroup var threading: ThreadOptions
+
+    /// Loads the model.
+    func load() throws -> CLIPModel {
+        try CLIPModel.load(
+            URL(fileURLWithPath: model), tokenizer: tokenizer.map { URL(fileURLWithPath: $0) }, activation: activation,
+            kernels: FloatKernels(try ProcessorOptions.instructionSet()))
+    }
+}
+
+/// How many threads compute.
+struct ThreadOptions: ParsableArguments {
+    @Option(name: .long, help: "Threads that compute; all cores if not given.")
+    var threads: Int?
+
+    func validate() throws {
+        if let threads, threads < 1 { throw ValidationError("--threads must be at least 1") }
+    }
+
+    var count: Int { threads ?? ProcessInfo.processInfo.activeProcessorCount }
+
+    /// The pool to compute on.
+    func makePool() -> ThreadPool { ThreadPool(threads: count) }
+}
+
+/// The instruction set, which only the environment chooses: it is for tests and for finding faults.
+enum ProcessorOptions {
+    static func instructionSet() throws -> InstructionSet {
+        guard let name = ProcessInfo.processInfo.environment["P4Q_ISA"], !name.isEmpty else { return .best }
+        guard let set = InstructionSet(rawValue: name) else {
+            throw ValidationError("P4Q_ISA is \(name); there are \(InstructionSet.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        guard set.isSupported else {
+            throw ValidationError(
+                "P4Q_ISA is \(name), which this machine cannot run; it can run \(InstructionSet.supported.map(\.rawValue).joined(separator: ", "))"
+            )
+        }
+        return set
+    }
+}
+
+/// Into what images are classified.
+struct ClassOptions: ParsableArguments {
+    @Option(name: .long, help: "Class names, separated by commas.")
+    var labels: String?
+
+    @Option(name: .long, help: "A class set in YAML or JSON. A worker takes several; the first is the default.", completion: .file())
+    var classSet: [String] = []
+
+    @Option(name: .long, help: "A prompt in which {} stands for the class name; repeat it for an ensemble.")
+    var template: [String] = []
+
+    @Option(name: .long, help: "Predictions an image; the class set's own number if not given.")
+    var topK: Int?
+
+    @Flag(name: .long, help: "Cut prompts that are too long for the model instead of refusing them.")
+    var truncatePrompts = false
+
+    @Option(name: .long, help: "The folder where text features are kept between runs; \"none\" keeps none.", completion: .directory)
+    var cache: String?
+
+    func validate() throws {
+        if let topK, topK < 1 { throw ValidationError("--top-k must be at least 1") }
+        if labels != nil && !classSet.isEmpty { throw ValidationError("give either --labels or --class-set, not both") }
+        if labels == nil && !template.isEmpty { throw ValidationError("--template goes with --labels; a class set has its own templates") }
+    }
+
+    /// The files of `--class-set`.
+    var files: [URL] { classSet.map { URL(fileURLWithPath: $0) } }
+
+    /// The set of `--labels`, if that is given.
+    func inlineSet() throws -> ClassSet? {
+        guard let labels else { return nil }
+        let names = labels.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
+        return try ClassSet(labels: names, templates: template, topK: topK ?? ClassSet.defaultTopK)
+    }
+
+    /// Where text features are kept: `--cache`, or p4q's folder in the user's cache directory.
+    func textFeatureCache() -> TextFeatureCache? {
+        if cache == "none" { return nil }
+        if let cache { return TextFeatureCache(folder: URL(fileURLWithPath: cache)) }
+        let environment = ProcessInfo.processInfo.environment
+        let base = environment["XDG_CACHE_HOME"] ?? environment["HOME"].map { $0 + "/.cache" }
+        return base.map { TextFeatureCache(folder: URL(fileURLWithPath: $0).appendingPathComponent("p4q/text")) }
+    }
+}
+
+/// How images are read.
+struct ImageOptions: ParsableArguments {
+    @Flag(name: .long, help: "Leave images as they are stored, whatever their EXIF orientation says.")
+    var ignoreOrientation = false
+
+    @Option(name: .long, help: "The largest image, in pixels.")
+    var maxPixels = ImageLimits().maximumPixels
+
+    @Option(name: .long, help: "The largest image file, in bytes.")
+    var maxBytes = ImageLimits().maximumBytes
+
+    @Option(name: .long, help: "The greatest ratio of an image's sides.")
+    var maxAspect = ImageLimits().maximumAspectRatio
+
+    func validate() throws {
+        if maxPixels < 1 || maxBytes < 1 || maxAspect < 1 { throw ValidationError("image limits must be at least 1") }
+    }
+
+    var limits: ImageLimits {
+        ImageLimits(maximumBytes: maxBytes, maximumPixels: maxPixels, maximumAspectRatio: maxAspect)
+    }
+
+    var decoder: ImageDecoder { ImageDecoder(limits: limits, appliesOrientation: !ignoreOrientation) }
+}

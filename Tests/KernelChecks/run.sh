@@ -1,0 +1,42 @@
+#!/bin/bash
+# Integer kernels against the scalar definition beyond what `swift test` can run here: with sanitizers, with emulated VNNI, and for aarch64
+# under qemu-user (Debian: gcc-aarch64-linux-gnu, qemu-user-static). Usage: run.sh [products per instruction set]
+set -euo pipefail
+rounds=${1:-1000}
+here=$(cd "$(dirname "$0")" && pwd)
+kernels=$here/../../Sources/CKernels
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+flags=(-std=c11 -Wno-psabi "-I$kernels/include" "-I$kernels")
+
+echo "== this processor, address and undefined behaviour sanitizers"
+clang -O1 -g -fsanitize=address,undefined -fno-sanitize-recover "${flags[@]}" "$here/gemm_check.c" "$kernels"/*.c -lm -o "$work/sanitized" 2>"$work/log" ||
+    { cat "$work/log"; exit 1; }
+"$work/sanitized" "$rounds"
+
+if [[ $(uname -m) == x86_64 ]]; then
+    echo "== AVX-VNNI and AVX-512 VNNI, intrinsics emulated"
+    mkdir "$work/emulated"
+    for file in "$kernels"/*.c; do
+        case $(basename "$file") in
+        gemm_*vnni.c) sed -e 's/#include <immintrin.h>/#include "emulated_vnni.h"/' -e 's/target("[^"]*")/target("avx2,fma")/' \
+            -e '/__asm__ volatile/d; /#pragma clang loop unroll/d' "$file" >"$work/emulated/$(basename "$file")" ;;
+        isa.c) printf '#include "p4q_isa.h"\nbool p4q_isa_supported(p4q_isa isa) { return isa <= P4Q_ISA_AVX512_VNNI; }\n' >"$work/emulated/isa.c" ;;
+        *) cp "$file" "$work/emulated" ;;
+        esac
+    done
+    clang -O1 "${flags[@]}" "-I$here" "$here/gemm_check.c" "$work/emulated"/*.c -lm -o "$work/vnni"
+    "$work/vnni" "$rounds"
+fi
+
+if command -v qemu-aarch64-static >/dev/null && command -v aarch64-linux-gnu-gcc >/dev/null; then
+    echo "== aarch64 under qemu-user"
+    mkdir "$work/arm"
+    for file in "$here/gemm_check.c" "$kernels"/*.c; do
+        clang --target=aarch64-linux-gnu -O2 "${flags[@]}" -isystem /usr/aarch64-linux-gnu/include -c "$file" -o "$work/arm/$(basename "$file").o"
+    done
+    aarch64-linux-gnu-gcc -static "$work/arm"/*.o -lm -o "$work/arm/check"
+    qemu-aarch64-static -cpu max "$work/arm/check" "$rounds"
+else
+    echo "== aarch64: skipped, qemu-aarch64-static or aarch64-linux-gnu-gcc is not installed"
+fi
