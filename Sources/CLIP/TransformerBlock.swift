@@ -15,6 +15,11 @@ package struct Dense: Sendable {
 package struct LayerNorm: Sendable {
     package let gamma: FloatTensor
     package let beta: FloatTensor
+
+    package init(gamma: FloatTensor, beta: FloatTensor) {
+        self.gamma = gamma
+        self.beta = beta
+    }
 }
 
 /// One pre-norm transformer block: `h += out(attention(ln1(h)))`, `h += fc2(activation(fc1(ln2(h))))`.
@@ -38,7 +43,8 @@ extension Checkpoint {
         (0..<depth).map { index in
             let block = "\(tower).encoder.layers.\(index)"
             return TransformerBlock(
-                norm1: layerNorm(block + ".layer_norm1"), query: dense(block + ".self_attn.q_proj"), key: dense(block + ".self_attn.k_proj"),
+                norm1: layerNorm(block + ".layer_norm1"), query: dense(block + ".self_attn.q_proj"),
+                key: dense(block + ".self_attn.k_proj"),
                 value: dense(block + ".self_attn.v_proj"), output: dense(block + ".self_attn.out_proj"),
                 norm2: layerNorm(block + ".layer_norm2"), dense1: dense(block + ".mlp.fc1"), dense2: dense(block + ".mlp.fc2"))
         }

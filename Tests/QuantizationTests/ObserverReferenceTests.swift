@@ -32,7 +32,9 @@ struct ObserverReferenceTests {
                 let name = "\(reference.kind) at \(reference.bits) bits, \(observer)"
                 #expect(abs(quantizer.scale - expected.scale) <= 1e-6 * expected.scale, "scale of \(name)")
                 #expect(quantizer.zeroPoint == expected.zero_point, "zero point of \(name)")
-                #expect(batches[shape[0] - 1].reduce(0) { $0 + Int(quantizer.code($1)) } == reference.codes_sum[observer.rawValue], "codes of \(name)")
+                #expect(
+                    batches[shape[0] - 1].reduce(0) { $0 + Int(quantizer.code($1)) } == reference.codes_sum[observer.rawValue],
+                    "codes of \(name)")
             }
         }
     }
