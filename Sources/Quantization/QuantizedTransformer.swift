@@ -1,5 +1,5 @@
 package import CLIP
-package import Tensors
+internal import Tensors
 
 /// A stack of transformer blocks in integers. Every result is the same bits for every batch, thread count and instruction set.
 ///

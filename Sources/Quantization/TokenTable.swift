@@ -1,4 +1,4 @@
-package import CLIP
+internal import CLIP
 
 /// The token embedding's 8-bit codes, [vocabulary, width], in memory of their own or in a mapped file.
 package struct TokenTable: Sendable {
