@@ -64,7 +64,8 @@ let package = Package(
         .testTarget(name: "ImagingTests", dependencies: ["Imaging", "Tensors", "TestSupport", "CZlib", crypto], swiftSettings: swift),
         .testTarget(name: "CLIPTests", dependencies: ["CLIP", "Imaging", "Tensors", "TestSupport"], swiftSettings: swift),
         .testTarget(
-            name: "QuantizationTests", dependencies: ["Quantization", "CLIP", "Imaging", "Tensors", "TestSupport"], swiftSettings: swift),
+            name: "QuantizationTests", dependencies: ["Quantization", "CLIP", "Datasets", "Imaging", "Tensors", "TestSupport"],
+            swiftSettings: swift),
         .testTarget(name: "MessagesTests", dependencies: ["Messages"], swiftSettings: swift),
         .testTarget(name: "TransportTests", dependencies: ["Transport", "Messages"], swiftSettings: swift),
         .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "TestSupport"], swiftSettings: swift),

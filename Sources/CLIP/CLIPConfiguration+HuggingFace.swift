@@ -1,3 +1,5 @@
+package import Foundation
+
 /// Sizes beyond which no CLIP goes, so that no product of them leaves Int. The largest published one is 1,664 wide and 48 deep.
 enum ConfigurationRange {
     static let width = 1...16_384
@@ -9,6 +11,11 @@ enum ConfigurationRange {
 }
 
 extension CLIPConfiguration {
+    /// Reads a Hugging Face `config.json` from a file.
+    package init(contentsOf url: URL) throws(CLIPError) {
+        try self.init(huggingFace: ConfigurationFields(url), activation: nil)
+    }
+
     /// A `config.json`. What is missing takes the defaults of transformers' CLIPConfig (ViT-B/32).
     init(huggingFace fields: ConfigurationFields, activation: Activation?) throws(CLIPError) {
         if let kind = try fields.text("model_type"), kind != "clip" {

@@ -4,7 +4,7 @@ package import Tensors
 
 extension CLIPModel {
     /// Files that a tokenizer may be made of, beside a model's weights.
-    private static let tokenizerFiles = ["tokenizer.json", "vocab.json", "merges.txt", "bpe_simple_vocab_16e6.txt.gz"]
+    package static let tokenizerFiles = ["tokenizer.json", "vocab.json", "merges.txt", "bpe_simple_vocab_16e6.txt.gz"]
 
     /// Loads a published CLIP from its folder or file, in float.
     ///
@@ -63,7 +63,7 @@ extension CLIPModel {
     }
 
     /// `exp(logit_scale)`
-    private static func scale(_ checkpoint: Checkpoint) -> Float {
+    package static func scale(_ checkpoint: Checkpoint) -> Float {
         var scale: [Float] = [0]
         checkpoint["logit_scale"].withUnsafeBufferPointer { value in
             guard let value = value.baseAddress else { return }

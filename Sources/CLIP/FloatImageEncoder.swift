@@ -44,9 +44,17 @@ package struct FloatImageEncoder: ImageEncoder {
     package func encode(
         crops: UnsafeBufferPointer<UInt8>, count: Int, features: UnsafeMutableBufferPointer<Float>, pool: ThreadPool
     ) {
+        encode(crops: crops, count: count, features: features, pool: pool, tap: nil)
+    }
+
+    /// The same, with the float tensors at the quantization points shown to `tap`.
+    package func encode(
+        crops: UnsafeBufferPointer<UInt8>, count: Int, features: UnsafeMutableBufferPointer<Float>, pool: ThreadPool,
+        tap: ActivationTap?
+    ) {
         let bytes = imageSide * imageSide * 3
         precondition(crops.count >= count * bytes, "\(crops.count) bytes do not hold \(count) crops of side \(imageSide)")
-        encode(count: count, features: features, pool: pool) { image, patches in
+        encode(count: count, features: features, pool: pool, tap: tap) { image, patches in
             guard let crop = crops.baseAddress else { return }
             gather(crop + image * bytes, patches)
         }
@@ -180,7 +188,7 @@ package struct FloatImageEncoder: ImageEncoder {
 
 /// `features = LayerNorm(pooled) * projection^T`, in the float kernels' fixed order, so that the result does not depend on the batch.
 /// `pooled` [rows, width] is overwritten.
-func project(
+package func project(
     _ pooled: UnsafeMutablePointer<Float>, rows: Int, norm: LayerNorm, _ projection: FloatTensor, epsilon: Float, _ kernels: FloatKernels,
     _ features: UnsafeMutablePointer<Float>
 ) {

@@ -15,6 +15,11 @@ package struct Dense: Sendable {
 package struct LayerNorm: Sendable {
     package let gamma: FloatTensor
     package let beta: FloatTensor
+
+    package init(gamma: FloatTensor, beta: FloatTensor) {
+        self.gamma = gamma
+        self.beta = beta
+    }
 }
 
 /// One pre-norm transformer block: `h += out(attention(ln1(h)))`, `h += fc2(activation(fc1(ln2(h))))`.

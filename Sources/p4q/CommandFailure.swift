@@ -3,6 +3,7 @@ import CLIP
 import Datasets
 import Foundation
 import Imaging
+import Quantization
 import Services
 import Tensors
 import Transport
@@ -21,7 +22,7 @@ enum CommandFailure {
     private static func exitCode(_ error: any Error) -> ExitCode? {
         switch error {
         case CLIPError.unreadable, CLIPError.missingFile: ExitCode(66)
-        case is CLIPError, is ImagingError, is DatasetError, is TensorsError: ExitCode(65)
+        case is CLIPError, is ImagingError, is DatasetError, is TensorsError, is QuantizationError: ExitCode(65)
         case is TransportError: ExitCode(69)
         case is QueueWorker.UnsentResults: ExitCode(75)
         default: nil

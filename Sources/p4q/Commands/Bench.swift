@@ -1,6 +1,7 @@
 import ArgumentParser
 import CLIP
 import Foundation
+import Quantization
 import Tensors
 
 extension KnownShape: ExpressibleByArgument {}
@@ -24,7 +25,19 @@ struct BenchModelOptions: ParsableArguments {
 
     func validate() throws {
         if (random == nil) == (model == nil) { throw ValidationError("give either --random SHAPE or --model DIR") }
-        if bits != "32" { throw ValidationError("--bits \(bits) is not available; 32 (float) is") }
+        if bits != "32" && BitPlan(bits) == nil { throw ValidationError("--bits \(bits) is neither 32 (float) nor W-A-T, as 8-8-8") }
+    }
+
+    /// Its image tower, in float or quantized by ranges of a few made-up pictures: what they are doesn't change the speed.
+    func imageEncoder(_ checkpoint: Checkpoint, normalization: [Float], pool: ThreadPool) throws -> any ImageEncoder {
+        let set = try ProcessorOptions.instructionSet()
+        let float = FloatImageEncoder(checkpoint, normalization: normalization, kernels: FloatKernels(set))
+        guard let plan = BitPlan(bits) else { return float }
+        let calibrator = Calibrator(image: float, text: nil, activationBits: [], attentionBits: [], pool: pool)
+        let samples = 2 * float.imageSide * float.imageSide * 3
+        calibrator.observe(crops: (0..<samples).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 13) })
+        let tensors = try QuantizedTensors(checkpoint, calibrator.finish(), observer: .minMax, bits: plan, towers: [.vision])
+        return QuantizedImageEncoder(tensors, checkpoint.configuration, normalization: normalization, instructionSet: set)
     }
 
     /// Its weights.

@@ -1,9 +1,10 @@
 import ArgumentParser
 import CLIP
 import Foundation
+import Synchronization
 import Tensors
 
-/// `p4q bench encoder`: the image tower alone, beside what its matrix products cost in OpenBLAS.
+/// `p4q bench encoder`: the image tower alone, beside what its matrix products cost in OpenBLAS, or beside the limit of integer dot products.
 struct BenchEncoder: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "encoder",
@@ -29,8 +30,8 @@ struct BenchEncoder: AsyncParsableCommand {
         let checkpoint = try modelOptions.checkpoint()
         let configuration = checkpoint.configuration
         let table = (0..<768).map { Float($0 % 256) / 127.5 - 1 }
-        let encoder = FloatImageEncoder(checkpoint, normalization: table, kernels: FloatKernels(try ProcessorOptions.instructionSet()))
         let pool = threading.makePool()
+        let encoder = try modelOptions.imageEncoder(checkpoint, normalization: table, pool: pool)
         let crops = (0..<batch * encoder.imageSide * encoder.imageSide * 3).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 13) }
         var features = [Float](repeating: 0, count: batch * encoder.featureWidth)
         func encode() {
@@ -39,6 +40,7 @@ struct BenchEncoder: AsyncParsableCommand {
             }
         }
         let products = TowerProducts(configuration, batch: batch)
+        if modelOptions.bits != "32" { return try measureIntegers(encode, products, checkpoint.name, pool) }
         for _ in 0..<2 { encode() }
         products.run(threads: pool.threads)
         var (tower, blas) = (Stopwatch(), Stopwatch())
@@ -56,6 +58,39 @@ struct BenchEncoder: AsyncParsableCommand {
                 ("sgemm_gflops", rounded(operations / blas.median / 1e9)), ("sgemm_share", rounded(blas.median / tower.median, 3)),
                 ("runs", tower.seconds.count),
             ], json: json)
+    }
+
+    /// The integer tower, beside what the instruction set's dot product does on registers alone.
+    private func measureIntegers(_ encode: () -> Void, _ products: TowerProducts, _ name: String, _ pool: ThreadPool) throws {
+        let gemm = IntegerGEMM(try ProcessorOptions.instructionSet())
+        for _ in 0..<2 { encode() }
+        var tower = Stopwatch()
+        var limits: [Double] = []
+        // In turns, so that both see the same machine.
+        for _ in 0..<5 {
+            tower.repeating(for: seconds / 5 * 0.9, least: 1, encode)
+            limits.append(limit(gemm, pool, milliseconds: max(20, Int(seconds * 20))))
+        }
+        let operations = Double(products.operations)
+        let limit = Stopwatch.median(limits)
+        try printReport(
+            [
+                ("model", name), ("bits", modelOptions.bits), ("threads", pool.threads), ("batch", batch),
+                ("processor", processorName()), ("instruction_set", gemm.instructionSet.rawValue),
+                ("images_per_second", rounded(Double(batch) / tower.median)), ("milliseconds_per_batch", rounded(tower.median * 1e3)),
+                ("gops", rounded(operations / tower.median / 1e9)), ("limit_gops", rounded(limit / 1e9)),
+                ("limit_share", rounded(operations / tower.median / limit, 3)), ("runs", tower.seconds.count),
+            ], json: json)
+    }
+
+    /// Operations a second of all threads at once.
+    private func limit(_ gemm: IntegerGEMM, _ pool: ThreadPool, milliseconds: Int) -> Double {
+        let rates = Mutex<[Double]>([])
+        pool.forEach(pool.threads) { _ in
+            let rate = gemm.peakOperationsPerSecond(milliseconds: milliseconds)
+            rates.withLock { $0.append(rate) }
+        }
+        return rates.withLock { $0.reduce(0, +) }
     }
 }
 

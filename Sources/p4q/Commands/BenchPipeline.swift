@@ -38,7 +38,12 @@ struct BenchPipeline: AsyncParsableCommand {
         let files = try loadImages(images)
         let checkpoint = try modelOptions.checkpoint()
         let pool = threading.makePool()
-        let model = try CLIPModel.forImages(checkpoint, kernels: FloatKernels(try ProcessorOptions.instructionSet()))
+        let float = try CLIPModel.forImages(checkpoint, kernels: FloatKernels(try ProcessorOptions.instructionSet()))
+        let normalization = try ImagePreprocessor(float.preprocessor).normalization
+        let model = CLIPModel(
+            name: float.name, sha256: float.sha256, preprocessor: float.preprocessor,
+            imageEncoder: try modelOptions.imageEncoder(checkpoint, normalization: normalization, pool: pool), text: nil,
+            scale: float.scale)
         let registry = ClassSetRegistry(model: model, pool: pool, cache: nil)
         let classSet = try ClassSet(labels: (0..<classes).map { "class \($0)" })
         registry.put(classSet, textFeatures: Self.madeUpFeatures(classes, width: model.imageEncoder.featureWidth))

@@ -2,6 +2,7 @@ import ArgumentParser
 import CLIP
 import Foundation
 import Imaging
+import Quantization
 import Tensors
 
 extension Activation: ExpressibleByArgument {
@@ -10,7 +11,10 @@ extension Activation: ExpressibleByArgument {
 
 /// Which model, and on how many threads.
 struct ModelOptions: ParsableArguments {
-    @Option(name: .long, help: "A CLIP as it is published: a Hugging Face folder, or OpenAI's or open_clip's file.", completion: .directory)
+    @Option(
+        name: .long,
+        help: "A CLIP as it is published (a Hugging Face folder, or OpenAI's or open_clip's file), or a folder of p4q quantize.",
+        completion: .directory)
     var model: String
 
     @Option(name: .long, help: "The folder of the tokenizer's files, where they don't lie beside the weights.", completion: .directory)
@@ -23,9 +27,14 @@ struct ModelOptions: ParsableArguments {
 
     /// Loads the model.
     func load() throws -> CLIPModel {
-        try CLIPModel.load(
-            URL(fileURLWithPath: model), tokenizer: tokenizer.map { URL(fileURLWithPath: $0) }, activation: activation,
-            kernels: FloatKernels(try ProcessorOptions.instructionSet()))
+        let url = URL(fileURLWithPath: model)
+        let set = try ProcessorOptions.instructionSet()
+        let tokenizer = tokenizer.map { URL(fileURLWithPath: $0) }
+        if QuantizedFolder.isOne(url) {
+            guard activation == nil else { throw ValidationError("--activation goes with a float model; this one is quantized already") }
+            return try QuantizedFolder.load(url, tokenizer: tokenizer, instructionSet: set)
+        }
+        return try CLIPModel.load(url, tokenizer: tokenizer, activation: activation, kernels: FloatKernels(set))
     }
 }
 

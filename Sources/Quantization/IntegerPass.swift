@@ -1,0 +1,168 @@
+internal import CLIP
+internal import Tensors
+
+/// One pass of rows through a quantized transformer: scratch, threads, and the operations of a block.
+struct IntegerPass {
+    let transformer: QuantizedTransformer
+    let sequences: [TokenSequence]
+    let workspace: Workspace
+    let pool: ThreadPool
+
+    private enum Slot: Int { case normed = 0, input, query, key, value, attended, mlp, scratch }
+
+    private var width: Int { transformer.configuration.width }
+    private var heads: Int { transformer.configuration.heads }
+    private var headWidth: Int { width / heads }
+    private var gemm: IntegerGEMM { transformer.gemm }
+
+    private func codes(_ slot: Slot, _ count: Int) -> UnsafeMutablePointer<UInt8> {
+        workspace.buffer(slot.rawValue, of: UInt8.self, count: count)
+    }
+
+    /// One block over all rows.
+    func runWhole(_ block: QuantizedBlock, hidden: UnsafeMutablePointer<Float>, rows: Int) {
+        let input = codes(.input, rows * width)
+        normalize(block.norm1, hidden, rows, block.query.input, input)
+        let (query, key, value) = (codes(.query, rows * width), codes(.key, rows * width), codes(.value, rows * width))
+        multiply(
+            input, rows,
+            [
+                (block.query, .codes(query, block.queryCodes)), (block.key, .codes(key, block.keyCodes)),
+                (block.value, .codes(value, block.valueCodes)),
+            ])
+        let attended = codes(.attended, rows * width)
+        attend(block, query: query, key: key, value: value, attended)
+        multiply(attended, rows, [(block.output, .adding(hidden))])
+        feedForward(block, hidden, rows)
+    }
+
+    /// One block for the pooled rows only; `hidden` stays as it is, `pooled` [sequences, width] receives the block's output.
+    func runPooled(_ block: QuantizedBlock, hidden: UnsafeMutablePointer<Float>, rows: Int, pooled: UnsafeMutablePointer<Float>) {
+        let count = sequences.count
+        let input = codes(.input, rows * width)
+        normalize(block.norm1, hidden, rows, block.query.input, input)
+        let (query, key, value) = (codes(.query, count * width), codes(.key, rows * width), codes(.value, rows * width))
+        multiply(input, rows, [(block.key, .codes(key, block.keyCodes)), (block.value, .codes(value, block.valueCodes))])
+        let attended = codes(.attended, count * width)
+        for (index, sequence) in sequences.enumerated() {
+            (attended + index * width).update(from: input + sequence.pooled * width, count: width)
+        }
+        multiply(attended, count, [(block.query, .codes(query, block.queryCodes))])
+        attendPooled(block, query: query, key: key, value: value, attended)
+        multiply(attended, count, [(block.output, .adding(pooled))])
+        feedForward(block, pooled, count)
+    }
+
+    private func feedForward(_ block: QuantizedBlock, _ hidden: UnsafeMutablePointer<Float>, _ rows: Int) {
+        let input = codes(.input, rows * width)
+        normalize(block.norm2, hidden, rows, block.dense1.input, input)
+        let mlp = codes(.mlp, rows * transformer.configuration.mlpWidth)
+        let activation: ProductOutput.Activation = transformer.configuration.activation == .gelu ? .gelu : .quickGELU
+        multiply(input, rows, [(block.dense1, .codes(mlp, block.dense2.input, activation: activation))])
+        multiply(mlp, rows, [(block.dense2, .adding(hidden))])
+    }
+
+    /// Codes of LayerNorm's output.
+    private func normalize(
+        _ norm: LayerNorm, _ x: UnsafePointer<Float>, _ rows: Int, _ meaning: CodeScale, _ codes: UnsafeMutablePointer<UInt8>
+    ) {
+        let width = width
+        let normed = workspace.buffer(Slot.normed.rawValue, of: Float.self, count: rows * width)
+        norm.gamma.withUnsafeBufferPointer { gamma in
+            norm.beta.withUnsafeBufferPointer { beta in
+                guard let gamma = gamma.baseAddress, let beta = beta.baseAddress else { return }
+                pool.forEachRange(rows) { range in
+                    let start = range.lowerBound * width
+                    transformer.kernels.layerNorm(
+                        x + start, inputStride: width, gamma: gamma, beta: beta, epsilon: transformer.configuration.layerNormEpsilon,
+                        rows: range.count, width: width, output: normed + start, outputStride: width)
+                    gemm.quantize(
+                        normed + start, stride: width, rows: range.count, width: width, by: meaning, to: codes + start,
+                        codesStride: width)
+                }
+            }
+        }
+    }
+
+    /// Products of the same rows with several weights; all their panels are spread over the pool together.
+    private func multiply(_ input: UnsafePointer<UInt8>, _ rows: Int, _ products: [(layer: QuantizedDense, output: ProductOutput)]) {
+        let panels = products.map { IntegerGEMM.panels($0.layer.weight.outputs) }
+        let total = panels.reduce(0, +)
+        let inputs = products.map(\.layer.weight.inputs).max() ?? 0
+        inParts(total, scratch: gemm.scratchByteCount(rows: rows, inputs: inputs)) { part, scratch in
+            var first = 0
+            for (index, product) in products.enumerated() {
+                let own = part.clamped(to: first..<first + panels[index])
+                let share = own.lowerBound - first..<own.upperBound - first
+                first += panels[index]
+                guard !share.isEmpty else { continue }
+                let weight = product.layer.weight
+                let matrix = CodeMatrix(input, stride: weight.inputs, rows: rows, columns: weight.inputs, meaning: product.layer.input)
+                _ = product.layer.withChannels {
+                    gemm.multiply(
+                        matrix, weight, channels: $0, to: product.output, stride: weight.outputs, panels: share, scratch: scratch)
+                }
+            }
+        }
+    }
+
+    /// Splits `0..<count` over the pool, a scratch of so many bytes for each part.
+    private func inParts(_ count: Int, scratch bytes: Int, _ body: (Range<Int>, UnsafeMutableRawPointer) -> Void) {
+        let parts = max(1, min(pool.threads, count))
+        let each = (bytes + 63) / 64 * 64
+        let base = UnsafeMutableRawPointer(codes(.scratch, parts * each))
+        pool.forEach(parts) { part in
+            let range = count * part / parts..<count * (part + 1) / parts
+            if !range.isEmpty { body(range, base + part * each) }
+        }
+    }
+
+    private func attend(
+        _ block: QuantizedBlock, query: UnsafePointer<UInt8>, key: UnsafePointer<UInt8>, value: UnsafePointer<UInt8>,
+        _ output: UnsafeMutablePointer<UInt8>
+    ) {
+        let longest = sequences.reduce(0) { max($0, $1.rows.count) }
+        let bytes = transformer.attention.scratchByteCount(queries: longest, keys: longest, width: headWidth)
+        inParts(sequences.count * heads, scratch: bytes) { part, scratch in
+            for index in part {
+                let rows = sequences[index / heads].rows
+                let offset = rows.lowerBound * width + index % heads * headWidth
+                let head = IntegerAttention.Head(
+                    queries: matrix(query + offset, rows.count, block.queryCodes),
+                    keys: (nil, matrix(key + offset, rows.count, block.keyCodes)),
+                    values: (nil, matrix(value + offset, rows.count, block.valueCodes)), isCausal: transformer.isCausal)
+                transformer.attention.attend(
+                    head, probabilities: block.probabilities, to: output + offset, stride: width, meaning: block.output.input,
+                    scratch: scratch)
+            }
+        }
+    }
+
+    /// The same for the pooled query of each sequence: query and output are [sequences, width].
+    private func attendPooled(
+        _ block: QuantizedBlock, query: UnsafePointer<UInt8>, key: UnsafePointer<UInt8>, value: UnsafePointer<UInt8>,
+        _ output: UnsafeMutablePointer<UInt8>
+    ) {
+        let longest = sequences.reduce(0) { max($0, $1.rows.count) }
+        let bytes = transformer.attention.scratchByteCount(queries: 1, keys: longest, width: headWidth)
+        inParts(sequences.count * heads, scratch: bytes) { part, scratch in
+            for index in part {
+                let sequence = sequences[index / heads]
+                let visible = transformer.isCausal ? sequence.pooled - sequence.rows.lowerBound + 1 : sequence.rows.count
+                let column = index % heads * headWidth
+                let offset = sequence.rows.lowerBound * width + column
+                let place = index / heads * width + column
+                let head = IntegerAttention.Head(
+                    queries: matrix(query + place, 1, block.queryCodes), keys: (nil, matrix(key + offset, visible, block.keyCodes)),
+                    values: (nil, matrix(value + offset, visible, block.valueCodes)), isCausal: false)
+                transformer.attention.attend(
+                    head, probabilities: block.probabilities, to: output + place, stride: width, meaning: block.output.input,
+                    scratch: scratch)
+            }
+        }
+    }
+
+    private func matrix(_ codes: UnsafePointer<UInt8>, _ rows: Int, _ meaning: CodeScale) -> CodeMatrix {
+        CodeMatrix(codes, stride: width, rows: rows, columns: headWidth, meaning: meaning)
+    }
+}

@@ -1,0 +1,100 @@
+package import CLIP
+package import Tensors
+
+/// A linear map on codes: packed weights, and the product of input and weight scales for each output channel.
+package struct QuantizedDense: Sendable {
+    package let weight: PackedMatrix
+    /// [outputs]
+    let scales: FloatTensor
+    /// [outputs]
+    let bias: FloatTensor?
+    package let input: CodeScale
+
+    init(weight: PackedMatrix, weightScales: FloatTensor, bias: FloatTensor?, input: CodeScale) {
+        self.weight = weight
+        self.bias = bias
+        self.input = input
+        scales = FloatTensor(shape: [weight.outputs]) { target in
+            weightScales.withUnsafeBufferPointer { source in
+                for channel in target.indices { target[channel] = input.scale * source[channel] }
+            }
+        }
+    }
+
+    /// Lends scales and bias.
+    func withChannels<R>(_ body: (ChannelScales) -> R) -> R? {
+        scales.withUnsafeBufferPointer { scales in
+            guard let scales = scales.baseAddress else { return nil }
+            guard let bias else { return body(.perChannel(scales, bias: nil)) }
+            return bias.withUnsafeBufferPointer { body(.perChannel(scales, bias: $0.baseAddress)) }
+        }
+    }
+}
+
+/// A pre-norm transformer block on codes.
+package struct QuantizedBlock: Sendable {
+    package let norm1: LayerNorm
+    package let query: QuantizedDense
+    package let key: QuantizedDense
+    package let value: QuantizedDense
+    package let output: QuantizedDense
+    package let norm2: LayerNorm
+    package let dense1: QuantizedDense
+    package let dense2: QuantizedDense
+    package let queryCodes: CodeScale
+    package let keyCodes: CodeScale
+    package let valueCodes: CodeScale
+    package let probabilities: CodeScale
+}
+
+extension QuantizedTensors {
+    // Names come from `QuantizedLayout`, which whoever filled this value went by.
+    func float(_ name: String) -> FloatTensor {
+        guard let tensor = floats[name] else { preconditionFailure("there is no tensor \(name)") }
+        return tensor
+    }
+
+    func matrix(_ name: String) -> PackedMatrix {
+        guard let matrix = packed[name] else { preconditionFailure("there is no weight \(name)") }
+        return matrix
+    }
+
+    func point(_ point: QuantizationPoint, _ tower: Tower, _ block: Int?) -> CodeScale {
+        let name = point.name(tower, block: block)
+        guard let meaning = points[name] else { preconditionFailure("there is no point \(name)") }
+        return meaning
+    }
+
+    func norm(_ name: String) -> LayerNorm { LayerNorm(gamma: float(name + ".weight"), beta: float(name + ".bias")) }
+
+    func dense(_ name: String, input: CodeScale, hasBias: Bool = true) -> QuantizedDense {
+        QuantizedDense(
+            weight: matrix(name + ".weight"), weightScales: float(name + ".weight.scales"), bias: hasBias ? float(name + ".bias") : nil,
+            input: input)
+    }
+
+    func blocks(_ tower: Tower, depth: Int) -> [QuantizedBlock] {
+        (0..<depth).map { index in
+            let prefix = "\(tower.rawValue)_model.encoder.layers.\(index)."
+            func at(_ place: QuantizationPoint) -> CodeScale { point(place, tower, index) }
+            let attention = prefix + "self_attn."
+            return QuantizedBlock(
+                norm1: norm(prefix + "layer_norm1"), query: dense(attention + "q_proj", input: at(.qkvInput)),
+                key: dense(attention + "k_proj", input: at(.qkvInput)), value: dense(attention + "v_proj", input: at(.qkvInput)),
+                output: dense(attention + "out_proj", input: at(.outputInput)), norm2: norm(prefix + "layer_norm2"),
+                dense1: dense(prefix + "mlp.fc1", input: at(.dense1Input)), dense2: dense(prefix + "mlp.fc2", input: at(.dense2Input)),
+                queryCodes: at(.query), keyCodes: at(.key), valueCodes: at(.value), probabilities: at(.probabilities))
+        }
+    }
+
+    /// An output projection, [features, width]: its codes times their scales, because its input is float.
+    func projection(_ name: String) -> FloatTensor {
+        let matrix = matrix(name)
+        let codes = matrix.codes()
+        return FloatTensor(shape: [matrix.outputs, matrix.inputs]) { target in
+            float(name + ".scales").withUnsafeBufferPointer { scales in
+                for index in target.indices { target[index] = Float(codes[index]) * scales[index / matrix.inputs] }
+            }
+        }
+    }
+}

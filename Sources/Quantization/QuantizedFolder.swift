@@ -1,0 +1,107 @@
+package import CLIP
+internal import Crypto
+package import Foundation
+internal import Imaging
+package import Tensors
+
+/// A quantized model on disk: `model.safetensors`, `config.json` with its `quantization_config`, `manifest.json`, and the tokenizer's and
+/// preprocessor's files of the model that it was made from.
+package enum QuantizedFolder {
+    /// Where a quantized model comes from, for its manifest.
+    package struct Provenance: Sendable {
+        package let source: String
+        package let sourceSHA256: String
+        package let images: Int
+        /// Of the calibration's crops, hex.
+        package let imagesSHA256: String
+        package let prompts: Int
+
+        package init(source: String, sourceSHA256: String, images: Int, imagesSHA256: String, prompts: Int) {
+            self.source = source
+            self.sourceSHA256 = sourceSHA256
+            self.images = images
+            self.imagesSHA256 = imagesSHA256
+            self.prompts = prompts
+        }
+    }
+
+    /// Whether `url` is a folder of this kind.
+    package static func isOne(_ url: URL) -> Bool {
+        QuantizationDescription(configuration: url.appendingPathComponent("config.json")) != nil
+    }
+
+    /// Writes the folder; `source` is the folder whose tokenizer and preprocessor files are copied.
+    package static func write(
+        _ tensors: QuantizedTensors, checkpoint: Checkpoint, bits: BitPlan, observer: Observer, source: URL, provenance: Provenance,
+        to folder: URL
+    ) throws {
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        for name in CLIPModel.tokenizerFiles + ["preprocessor_config.json"] {
+            let file = source.appendingPathComponent(name)
+            guard FileManager.default.fileExists(atPath: file.path) else { continue }
+            try Data(contentsOf: file).write(to: folder.appendingPathComponent(name), options: .atomic)
+        }
+        let weights = folder.appendingPathComponent("model.safetensors")
+        try tensors.write(logitScale: checkpoint["logit_scale"], to: weights)
+        let description = QuantizationDescription(bits: bits, observer: observer)
+        try manifest(tensors, description, provenance, weights: sha256(MappedFile(weights)))
+            .write(to: folder.appendingPathComponent("manifest.json"), options: .atomic)
+        // Last: a folder without it is no quantized model.
+        try description.configurationFile(checkpoint.configuration)
+            .write(to: folder.appendingPathComponent("config.json"), options: .atomic)
+    }
+
+    /// Loads such a folder; weights are read in place from the mapped file.
+    package static func load(_ folder: URL, tokenizer: URL? = nil, instructionSet: InstructionSet = .best) throws -> CLIPModel {
+        let file = folder.appendingPathComponent("config.json")
+        guard let description = QuantizationDescription(configuration: file), description.format == QuantizationDescription.currentFormat,
+            let bits = BitPlan(description.bits)
+        else { throw QuantizationError.description(file: file.path, reason: "has no quantization_config that this program knows") }
+        let configuration = try CLIPConfiguration(contentsOf: file)
+        let weights = try SafetensorsFile(folder.appendingPathComponent("model.safetensors"))
+        let (tensors, logitScale) = try QuantizedTensors.read(weights, configuration, bits: bits)
+        let preprocessor = try CLIPModel.preprocessorConfiguration(in: folder, side: configuration.imageSide)
+        let digest = sha256(weights.file)
+        let text = TextFeatures(
+            tokenizer: try Tokenizer.load(tokenizer ?? folder),
+            encoder: QuantizedTextEncoder(tensors, configuration, instructionSet: instructionSet),
+            identity: TextFeatures.identity(
+                "quantized \(digest) \(configuration.text.activation.rawValue) \(configuration.text.layerNormEpsilon)",
+                files: CLIPModel.tokenizerFiles.map { (tokenizer ?? folder).appendingPathComponent($0) }),
+            kernels: FloatKernels(instructionSet))
+        var scale: [Float] = [0]
+        logitScale.withUnsafeBufferPointer { FloatKernels(.scalar).exp([$0[0]], count: 1, output: &scale) }
+        return CLIPModel(
+            name: folder.standardizedFileURL.lastPathComponent, sha256: digest, preprocessor: preprocessor,
+            imageEncoder: QuantizedImageEncoder(
+                tensors, configuration, normalization: try ImagePreprocessor(preprocessor).normalization, instructionSet: instructionSet),
+            text: text, scale: scale[0])
+    }
+
+    private static func manifest(
+        _ tensors: QuantizedTensors, _ description: QuantizationDescription, _ provenance: Provenance, weights: String
+    ) throws -> Data {
+        let points = tensors.points.mapValues { meaning -> [String: Any] in
+            let (scale, zero) = (Double(meaning.scale), Double(meaning.zeroPoint))
+            return [
+                "scale": scale, "zero_point": meaning.zeroPoint, "top": meaning.top, "low": -zero * scale,
+                "high": (Double(meaning.top) - zero) * scale,
+            ]
+        }
+        let members: [String: Any] = [
+            "source": ["name": provenance.source, "sha256": provenance.sourceSHA256],
+            "calibration": ["images": provenance.images, "images_sha256": provenance.imagesSHA256, "prompts": provenance.prompts],
+            "bits": description.bits, "observer": description.observer, "recipe": description.recipe, "model_sha256": weights,
+            "points": points,
+        ]
+        return try JSONSerialization.data(withJSONObject: members, options: [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes])
+    }
+
+    private static func sha256(_ file: MappedFile) -> String {
+        file.withUnsafeBytes { bytes in
+            var hash = SHA256()
+            hash.update(bufferPointer: bytes)
+            return hash.finalize().map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+        }
+    }
+}

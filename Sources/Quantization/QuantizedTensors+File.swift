@@ -1,0 +1,131 @@
+package import CLIP
+package import Foundation
+package import Tensors
+
+extension QuantizedTensors {
+    private static let logitScale = "logit_scale"
+    private static let alignment = "alignment"
+    /// The last name there is, because the length of these codes need be no multiple of 64 and that of all others is.
+    private static let tokenCodes = "vocabulary.codes"
+
+    /// Writes `model.safetensors`:
+    ///
+    ///     NAME             float32: norms, biases, embeddings, logit_scale
+    ///     NAME.scales      float32 [outputs]
+    ///     NAME.codes       uint8, packed as kernels read it
+    ///     vocabulary.codes int8 [vocabulary, width]: the token embedding
+    ///     point.POINT      float32 [2]: scale and zero point
+    ///     alignment        float32: zeros, so that the codes behind the floats begin at a multiple of 64
+    package func write(logitScale: FloatTensor, to url: URL) throws(CLIPError) {
+        var floats = floats
+        floats[Self.logitScale] = logitScale
+        for (name, meaning) in points {
+            floats["point." + name] = FloatTensor(shape: [2]) {
+                $0[0] = meaning.scale
+                $0[1] = Float(meaning.zeroPoint)
+            }
+        }
+        let count = floats.values.reduce(0) { $0 + $1.count }
+        let padding = (16 - count % 16) % 16
+        floats[Self.alignment] = FloatTensor(shape: [padding]) { $0.update(repeating: 0) }
+        var entries = floats.map { SafetensorsWriter.Entry($0.key, $0.value) }
+        for (name, matrix) in packed {
+            let bytes = matrix.withUnsafeBytes { Array($0) }
+            entries.append(.init(name + ".codes", type: .uint8, shape: [bytes.count], bytes: bytes))
+        }
+        if let tokens {
+            let bytes = tokens.withUnsafeBytes { Array($0) }
+            entries.append(
+                .init(Self.tokenCodes, type: .int8, shape: [bytes.count / tokens.width, tokens.width], bytes: bytes))
+        }
+        try SafetensorsWriter.write(entries, metadata: ["format": "p4q"], to: url)
+    }
+
+    /// Reads such a file in place: every tensor must be there with its shape, and none else.
+    ///
+    /// - Returns: the tensors and `logit_scale`.
+    package static func read(
+        _ file: SafetensorsFile, _ configuration: CLIPConfiguration, bits: BitPlan
+    ) throws(CLIPError) -> (tensors: QuantizedTensors, logitScale: FloatTensor) {
+        var source = TensorSourceFile(file)
+        var tensors = QuantizedTensors()
+        for name in QuantizedLayout.names(configuration, Tower.allCases) {
+            let shape = configuration.tensorShapes[name.tensor] ?? []
+            switch name.kind {
+            case .float: tensors.floats[name.tensor] = try source.float(name.tensor, shape)
+            case .linear: try tensors.readPacked(&source, name.tensor, shape, bits.weights)
+            case .projection: try tensors.readPacked(&source, name.tensor, shape, .eight)
+            case .tokens:
+                tensors.tokens = TokenTable(try source.take(tokenCodes, .int8, shape))
+                tensors.floats[name.tensor + ".scales"] = try source.float(name.tensor + ".scales", [shape[0]])
+            }
+        }
+        for point in QuantizedLayout.points(configuration, Tower.allCases) {
+            let width = bits.width(attentionOperand: point.isAttentionOperand)
+            tensors.points[point.name] = try source.point("point." + point.name, width)
+        }
+        let scale = try source.float(logitScale, [])
+        try source.finish(allowing: alignment)
+        return (tensors, scale)
+    }
+
+    private mutating func readPacked(
+        _ source: inout TensorSourceFile, _ name: String, _ shape: [Int], _ bits: BitWidth
+    ) throws(CLIPError) {
+        packed[name] = try source.packed(name + ".codes", outputs: shape[0], inputs: shape.dropFirst().reduce(1, *), bits)
+        floats[name + ".scales"] = try source.float(name + ".scales", [shape[0]])
+    }
+}
+
+/// A file's tensors, taken one after the other; what is left over at the end is unknown.
+private struct TensorSourceFile {
+    private let path: String
+    private var rest: [String: StoredTensor]
+
+    init(_ file: SafetensorsFile) {
+        path = file.file.url.path
+        rest = file.tensors
+    }
+
+    mutating func take(_ name: String, _ type: ElementType, _ shape: [Int]) throws(CLIPError) -> StoredTensor {
+        guard let tensor = rest.removeValue(forKey: name) else { throw .missingTensor(file: path, tensor: name, shape: shape) }
+        guard tensor.type == type else { throw .wrongType(file: path, tensor: name, type: tensor.type.rawValue) }
+        guard tensor.shape == shape else { throw .wrongShape(file: path, tensor: name, expected: shape, found: tensor.shape) }
+        return tensor
+    }
+
+    mutating func float(_ name: String, _ shape: [Int]) throws(CLIPError) -> FloatTensor {
+        let tensor = try take(name, .float32, shape)
+        return FloatTensor(shape: shape, file: tensor.file, byteOffset: tensor.byteOffset)
+    }
+
+    mutating func packed(_ name: String, outputs: Int, inputs: Int, _ bits: BitWidth) throws(CLIPError) -> PackedMatrix {
+        do {
+            let length = try PackedMatrix.byteCount(outputs: outputs, inputs: inputs, bits: bits)
+            let tensor = try take(name, .uint8, [length])
+            return try PackedMatrix(
+                file: tensor.file, byteOffset: tensor.byteOffset, length: length, outputs: outputs, inputs: inputs, bits: bits)
+        } catch let error as CLIPError {
+            throw error
+        } catch {
+            throw .tensorBounds(file: path, tensor: name, reason: "\(error)")
+        }
+    }
+
+    mutating func point(_ name: String, _ bits: BitWidth) throws(CLIPError) -> CodeScale {
+        let values = try float(name, [2]).withUnsafeBufferPointer(Array.init)
+        let top = Float(bits.unsignedRange.upperBound)
+        guard values[0].isFinite, values[0] >= .ulpOfOne, values[1] >= 0, values[1] <= top, values[1] == values[1].rounded(.down) else {
+            throw .tensorBounds(
+                file: path, tensor: name,
+                reason: "holds scale \(values[0]) and zero point \(values[1]), which \(bits.rawValue) bits can't have")
+        }
+        return CodeScale(scale: values[0], zeroPoint: Int(values[1]), bits: bits)
+    }
+
+    func finish(allowing name: String) throws(CLIPError) {
+        if let stray = rest.keys.filter({ $0 != name }).min() {
+            throw .unknownTensor(file: path, tensor: stray, shape: rest[stray]?.shape ?? [])
+        }
+    }
+}

@@ -1,0 +1,68 @@
+internal import CLIP
+internal import Tensors
+
+/// Follows all quantization points of one tower.
+struct TowerObservation {
+    let tower: Tower
+    let activationBits: [Int]
+    let attentionBits: [Int]
+    private let kernels: FloatKernels
+    private var trackers: [RangeTracker]
+    private var searches: [OMSESearch?]
+    private static let points = QuantizationPoint.allCases
+
+    init(_ tower: Tower, depth: Int, activationBits: [Int], attentionBits: [Int], kernels: FloatKernels) {
+        self.tower = tower
+        self.activationBits = activationBits
+        self.attentionBits = attentionBits
+        self.kernels = kernels
+        trackers = (0..<(depth + 1) * Self.points.count).map { _ in RangeTracker(kernels: kernels) }
+        searches = []
+    }
+
+    /// Slots come block by block, those before the blocks first.
+    private func slot(_ block: Int?, _ point: QuantizationPoint) -> Int {
+        (block.map { $0 + 1 } ?? 0) * Self.points.count + (Self.points.firstIndex(of: point) ?? 0)
+    }
+
+    mutating func observe(_ block: Int?, _ point: QuantizationPoint, _ values: UnsafeBufferPointer<Float>) {
+        trackers[slot(block, point)].observe(values)
+    }
+
+    mutating func endBatch() {
+        for index in trackers.indices { trackers[index].endBatch() }
+    }
+
+    /// Ranges are known now; what is searched from here on is the last batch again.
+    mutating func beginSearch() {
+        searches = trackers.indices.map { index in
+            let point = Self.points[index % Self.points.count]
+            return trackers[index].minMax.map {
+                OMSESearch(range: $0, bits: point.isAttentionOperand ? attentionBits : activationBits, kernels: kernels)
+            }
+        }
+    }
+
+    mutating func search(_ block: Int?, _ point: QuantizationPoint, _ values: UnsafeBufferPointer<Float>) {
+        searches[slot(block, point)]?.observe(values)
+    }
+
+    /// Every point that was observed.
+    var results: [String: Calibration.Point] {
+        var results: [String: Calibration.Point] = [:]
+        for (index, tracker) in trackers.enumerated() {
+            guard let minMax = tracker.range(.minMax), let ema = tracker.range(.ema), let percentile = tracker.range(.percentile) else {
+                continue
+            }
+            let point = Self.points[index % Self.points.count]
+            let block = index / Self.points.count
+            var omse: [Int: ActivationQuantizer] = [:]
+            for bits in point.isAttentionOperand ? attentionBits : activationBits {
+                omse[bits] = searches.isEmpty ? nil : searches[index]?.quantizer(bits: bits)
+            }
+            results[point.name(tower, block: block == 0 ? nil : block - 1)] = Calibration.Point(
+                minMax: minMax, ema: ema, percentile: percentile, omse: omse)
+        }
+        return results
+    }
+}
