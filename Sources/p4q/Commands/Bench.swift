@@ -81,16 +81,21 @@ struct Stopwatch {
 /// Prints a report as one JSON object on one line, or as a name and a value a line.
 func printReport(_ fields: [(name: String, value: any Encodable)], json: Bool) throws {
     if json {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.withoutEscapingSlashes]
-        let members = try fields.map { field in
-            "\"\(field.name)\":\(String(decoding: try encoder.encode(field.value), as: UTF8.self))"
-        }
-        try StandardOutput.line("{\(members.joined(separator: ","))}")
+        try StandardOutput.line(jsonObject(fields))
     } else {
         for field in fields { try StandardOutput.line(field.name.padding(toLength: 28, withPad: " ", startingAt: 0) + "\(field.value)") }
     }
     try StandardOutput.flush()
+}
+
+/// One line of JSON with the fields in their order; names are plain identifiers.
+func jsonObject(_ fields: [(name: String, value: any Encodable)]) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.withoutEscapingSlashes]
+    let members = try fields.map { field in
+        "\"\(field.name)\":\(String(decoding: try encoder.encode(field.value), as: UTF8.self))"
+    }
+    return "{\(members.joined(separator: ","))}"
 }
 
 /// A figure with as many digits as mean something.

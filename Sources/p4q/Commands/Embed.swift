@@ -24,12 +24,6 @@ struct Embed: AsyncParsableCommand {
     @Flag(name: .long, help: "JSON lines; the only form there is.")
     var json = false
 
-    private struct Line: Encodable {
-        let id: String
-        let kind: String
-        let embedding: [Float]
-    }
-
     func validate() throws {
         if image.isEmpty && text.isEmpty { throw ValidationError("give an --image or a --text") }
     }
@@ -93,13 +87,11 @@ struct Embed: AsyncParsableCommand {
 
     private func emit(_ ids: [String], kind: String, features: [Float], width: Int) throws {
         let kernels = FloatKernels()
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
         for (index, id) in ids.enumerated() {
             var unit = Array(features[index * width..<(index + 1) * width])
             let raw = unit
             kernels.normalize(raw, count: width, output: &unit)
-            try StandardOutput.line(String(decoding: encoder.encode(Line(id: id, kind: kind, embedding: unit)), as: UTF8.self))
+            try StandardOutput.line(jsonObject([("id", id), ("kind", kind), ("embedding", unit)]))
         }
     }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CLIP
 import Foundation
+import Quantization
 
 /// `p4q model ...`
 struct Model: AsyncParsableCommand {
@@ -20,7 +21,12 @@ struct Model: AsyncParsableCommand {
         var json = false
 
         func run() async throws {
-            let checkpoint = try Checkpoint.load(URL(fileURLWithPath: model), activation: activation)
+            let url = URL(fileURLWithPath: model)
+            if QuantizedFolder.isOne(url) {
+                throw ValidationError(
+                    "\(model) is a quantized model: its manifest.json says what it holds; inspect reads float checkpoints")
+            }
+            let checkpoint = try Checkpoint.load(url, activation: activation)
             let facts = Facts(checkpoint)
             if json {
                 let encoder = JSONEncoder()

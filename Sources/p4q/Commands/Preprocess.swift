@@ -3,6 +3,7 @@ import CLIP
 import Crypto
 import Foundation
 import Imaging
+import Quantization
 import Tensors
 
 /// `p4q preprocess`: what the image tower is given.
@@ -21,7 +22,7 @@ struct Preprocess: AsyncParsableCommand {
 
     @OptionGroup var imageOptions: ImageOptions
 
-    private struct Line: Encodable {
+    private struct Line {
         let id: String
         var format: String?
         var width: Int?
@@ -38,27 +39,41 @@ struct Preprocess: AsyncParsableCommand {
             let code: String
             let message: String
         }
+
+        /// What is known, in this order.
+        var fields: [(name: String, value: any Encodable)] {
+            let all: [(String, (any Encodable)?)] = [
+                ("id", id), ("format", format), ("width", width), ("height", height), ("rgb_sha256", rgb_sha256),
+                ("resized_width", resized_width), ("resized_height", resized_height), ("resized_sha256", resized_sha256),
+                ("cropped_sha256", cropped_sha256), ("error", error),
+            ]
+            return all.compactMap { name, value in value.map { (name: name, value: $0) } }
+        }
     }
 
     func run() async throws {
         let url = URL(fileURLWithPath: model)
-        let side = try Checkpoint.load(url).configuration.imageSide
+        let side = try imageSide(url)
         let preprocessor = try ImagePreprocessor(CLIPModel.preprocessorConfiguration(in: CLIPModel.folder(of: url), side: side))
         let workspace = ImageWorkspace()
         var tensors: [SafetensorsWriter.Entry] = []
         var failed = false
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.withoutEscapingSlashes]
         for path in images {
             var crop = [UInt8](repeating: 0, count: preprocessor.sampleCount)
             let line = line(path, preprocessor, workspace, &crop)
             failed = failed || line.error != nil
             if out != nil && line.error == nil { tensors.append(.init(path, normalized(crop, preprocessor))) }
-            try StandardOutput.line(String(decoding: encoder.encode(line), as: UTF8.self))
+            try StandardOutput.line(jsonObject(line.fields))
         }
         if let out { try SafetensorsWriter.write(tensors, to: URL(fileURLWithPath: out)) }
         try StandardOutput.flush()
         if failed { throw CommandFailure.someItemsFailed }
+    }
+
+    /// The side of the pictures that the model takes.
+    private func imageSide(_ url: URL) throws -> Int {
+        if QuantizedFolder.isOne(url) { return try QuantizedFolder.load(url).imageEncoder.imageSide }
+        return try Checkpoint.load(url).configuration.imageSide
     }
 
     private func line(_ path: String, _ preprocessor: ImagePreprocessor, _ workspace: ImageWorkspace, _ crop: inout [UInt8]) -> Line {
