@@ -10,6 +10,7 @@ let swift: [SwiftSetting] = [
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -28,6 +29,7 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/ordo-one/TextTable", from: "0.0.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: [
         // C: instruction sets, and libraries that longjmp. System libraries by module map.
@@ -44,6 +46,8 @@ let package = Package(
         .target(name: "Imaging", dependencies: ["Tensors", "CImageCodecs"], swiftSettings: swift),
         .target(name: "CLIP", dependencies: ["Tensors", "Imaging", "CZlib", crypto, yams], swiftSettings: swift),
         .target(name: "Quantization", dependencies: ["CLIP", "Imaging", "Tensors", crypto], swiftSettings: swift),
+        .target(name: "Tuning", dependencies: ["Quantization", "CLIP", "Imaging", "Tensors", crypto], swiftSettings: swift),
+        .target(name: "JobQueue", dependencies: [grdb, crypto], swiftSettings: swift),
         .target(name: "Messages", dependencies: [protobuf], swiftSettings: swift),
         .target(name: "Transport", dependencies: ["CZeroMQ"], swiftSettings: swift),
         .target(name: "Datasets", swiftSettings: swift),
@@ -54,7 +58,7 @@ let package = Package(
         .executableTarget(
             name: "p4q",
             dependencies: [
-                "Tensors", "Imaging", "CLIP", "Quantization", "Messages", "Transport", "Datasets", "Services",
+                "Tensors", "Imaging", "CLIP", "Quantization", "Messages", "Transport", "Datasets", "Services", "Tuning", "JobQueue",
                 argumentParser, crypto, lifecycle, logging, textTable, unixSignals,
             ],
             swiftSettings: swift),
@@ -66,6 +70,9 @@ let package = Package(
         .testTarget(
             name: "QuantizationTests", dependencies: ["Quantization", "CLIP", "Datasets", "Imaging", "Tensors", "TestSupport"],
             swiftSettings: swift),
+        .testTarget(
+            name: "TuningTests", dependencies: ["Tuning", "Quantization", "CLIP", "Imaging", "Tensors", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "JobQueueTests", dependencies: ["JobQueue", grdb, "TestSupport"], swiftSettings: swift),
         .testTarget(name: "MessagesTests", dependencies: ["Messages"], swiftSettings: swift),
         .testTarget(name: "TransportTests", dependencies: ["Transport", "Messages"], swiftSettings: swift),
         .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "TestSupport"], swiftSettings: swift),

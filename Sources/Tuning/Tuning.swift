@@ -1,0 +1,1 @@
+// Evaluation and tuning of quantized models.
