@@ -15,7 +15,8 @@ package struct Checkpoint: Sendable {
 
     private let weights: CheckpointWeights
 
-    init(configuration: CLIPConfiguration, name: String, tensors: [String: FloatTensor]) {
+    /// - Precondition: `tensors` has every name of `configuration.tensorShapes` that will be asked for.
+    package init(configuration: CLIPConfiguration, name: String, tensors: [String: FloatTensor]) {
         self.init(configuration: configuration, name: name, files: [], weights: CheckpointWeights(tensors: tensors))
     }
 

@@ -7,6 +7,7 @@ struct IntegerPass {
     let sequences: [TokenSequence]
     let workspace: Workspace
     let pool: ThreadPool
+    let tap: CodeTap?
 
     private enum Slot: Int { case normed = 0, input, query, key, value, attended, mlp, scratch }
 
@@ -19,10 +20,12 @@ struct IntegerPass {
         workspace.buffer(slot.rawValue, of: UInt8.self, count: count)
     }
 
-    /// One block over all rows.
-    func runWhole(_ block: QuantizedBlock, hidden: UnsafeMutablePointer<Float>, rows: Int) {
+    /// Block `index` over all rows.
+    func runWhole(_ block: QuantizedBlock, _ index: Int, hidden: UnsafeMutablePointer<Float>, rows: Int) {
+        tap?(index, .residual(UnsafeBufferPointer(start: hidden, count: rows * width)))
         let input = codes(.input, rows * width)
         normalize(block.norm1, hidden, rows, block.query.input, input)
+        see(index, .qkvInput, input, rows * width)
         let (query, key, value) = (codes(.query, rows * width), codes(.key, rows * width), codes(.value, rows * width))
         multiply(
             input, rows,
@@ -30,10 +33,15 @@ struct IntegerPass {
                 (block.query, .codes(query, block.queryCodes)), (block.key, .codes(key, block.keyCodes)),
                 (block.value, .codes(value, block.valueCodes)),
             ])
+        see(index, .query, query, rows * width)
+        see(index, .key, key, rows * width)
+        see(index, .value, value, rows * width)
         let attended = codes(.attended, rows * width)
-        attend(block, query: query, key: key, value: value, attended)
+        attend(block, index, query: query, key: key, value: value, attended)
+        see(index, .outputInput, attended, rows * width)
         multiply(attended, rows, [(block.output, .adding(hidden))])
-        feedForward(block, hidden, rows)
+        tap?(index, .residual(UnsafeBufferPointer(start: hidden, count: rows * width)))
+        feedForward(block, index, hidden, rows)
     }
 
     /// One block for the pooled rows only; `hidden` stays as it is, `pooled` [sequences, width] receives the block's output.
@@ -50,15 +58,21 @@ struct IntegerPass {
         multiply(attended, count, [(block.query, .codes(query, block.queryCodes))])
         attendPooled(block, query: query, key: key, value: value, attended)
         multiply(attended, count, [(block.output, .adding(pooled))])
-        feedForward(block, pooled, count)
+        feedForward(block, nil, pooled, count)
     }
 
-    private func feedForward(_ block: QuantizedBlock, _ hidden: UnsafeMutablePointer<Float>, _ rows: Int) {
+    private func see(_ index: Int?, _ point: QuantizationPoint, _ codes: UnsafePointer<UInt8>, _ count: Int) {
+        tap?(index, .codes(point, UnsafeBufferPointer(start: codes, count: count)))
+    }
+
+    private func feedForward(_ block: QuantizedBlock, _ index: Int?, _ hidden: UnsafeMutablePointer<Float>, _ rows: Int) {
         let input = codes(.input, rows * width)
         normalize(block.norm2, hidden, rows, block.dense1.input, input)
+        see(index, .dense1Input, input, rows * width)
         let mlp = codes(.mlp, rows * transformer.configuration.mlpWidth)
         let activation: ProductOutput.Activation = transformer.configuration.activation == .gelu ? .gelu : .quickGELU
         multiply(input, rows, [(block.dense1, .codes(mlp, block.dense2.input, activation: activation))])
+        see(index, .dense2Input, mlp, rows * transformer.configuration.mlpWidth)
         multiply(mlp, rows, [(block.dense2, .adding(hidden))])
     }
 
@@ -118,7 +132,7 @@ struct IntegerPass {
     }
 
     private func attend(
-        _ block: QuantizedBlock, query: UnsafePointer<UInt8>, key: UnsafePointer<UInt8>, value: UnsafePointer<UInt8>,
+        _ block: QuantizedBlock, _ number: Int, query: UnsafePointer<UInt8>, key: UnsafePointer<UInt8>, value: UnsafePointer<UInt8>,
         _ output: UnsafeMutablePointer<UInt8>
     ) {
         let longest = sequences.reduce(0) { max($0, $1.rows.count) }
@@ -133,7 +147,10 @@ struct IntegerPass {
                     values: (nil, matrix(value + offset, rows.count, block.valueCodes)), isCausal: transformer.isCausal)
                 transformer.attention.attend(
                     head, probabilities: block.probabilities, to: output + offset, stride: width, meaning: block.output.input,
-                    scratch: scratch)
+                    scratch: scratch,
+                    seen: tap.map { tap in
+                        { tap(number, .probabilities(sequence: index / heads, head: index % heads, $0)) }
+                    })
             }
         }
     }

@@ -58,19 +58,35 @@ package struct QuantizedImageEncoder: ImageEncoder {
         }
     }
 
+    /// Features of `count` crops, [count, featureWidth], on one thread, while `tap` looks on. The bits are those of the other `encode`.
+    package func encode(crops: UnsafeBufferPointer<UInt8>, count: Int, tap: @escaping CodeTap) -> [Float] {
+        precondition(
+            crops.count >= count * imageSide * imageSide * 3, "\(crops.count) bytes do not hold \(count) crops of side \(imageSide)")
+        var features = [Float](repeating: 0, count: count * featureWidth)
+        guard let crops = crops.baseAddress else { return features }
+        features.withUnsafeMutableBufferPointer { features in
+            guard let features = features.baseAddress else { return }
+            encode(crops, count, features, Workspace(), .serial, tap)
+        }
+        return features
+    }
+
     private func encode(
-        _ crops: UnsafePointer<UInt8>, _ count: Int, _ features: UnsafeMutablePointer<Float>, _ workspace: Workspace, _ pool: ThreadPool
+        _ crops: UnsafePointer<UInt8>, _ count: Int, _ features: UnsafeMutablePointer<Float>, _ workspace: Workspace, _ pool: ThreadPool,
+        _ tap: CodeTap? = nil
     ) {
         let width = configuration.vision.width
         let tokens = configuration.visionPositions
         let size = (tokens - 1) * patch.weight.inputs
         let patches = workspace.buffer(8, of: UInt8.self, count: count * size)
         pool.forEach(count) { gather(crops + $0 * imageSide * imageSide * 3, patches + $0 * size) }
+        tap?(nil, .codes(.patchInput, UnsafeBufferPointer(start: patches, count: count * size)))
         let hidden = workspace.buffer(9, of: Float.self, count: count * tokens * width)
         embed(patches, count, hidden, workspace, pool)
         let pooled = workspace.buffer(10, of: Float.self, count: count * width)
         let sequences = (0..<count).map { TokenSequence(rows: $0 * tokens..<($0 + 1) * tokens, pooled: $0 * tokens) }
-        transformer.forward(hidden: hidden, rows: count * tokens, sequences: sequences, pooled: pooled, workspace: workspace, pool: pool)
+        transformer.forward(
+            hidden: hidden, rows: count * tokens, sequences: sequences, pooled: pooled, workspace: workspace, pool: pool, tap: tap)
         project(pooled, rows: count, norm: postNorm, projection, epsilon: configuration.vision.layerNormEpsilon, kernels, features)
     }
 

@@ -44,6 +44,14 @@ package struct QuantizedTextEncoder: TextEncoder {
         }
     }
 
+    /// Features of the prompts, on one thread, while `tap` looks on. The bits are those of the other `encode`.
+    package func encode(prompts: [[Int32]], tap: @escaping CodeTap) -> FloatTensor {
+        FloatTensor(shape: [prompts.count, featureWidth]) { features in
+            guard let features = features.baseAddress else { return }
+            encode(prompts.map(upToEnd), features, Workspace(), .serial, tap)
+        }
+    }
+
     /// The tokens up to the first occurrence of the highest id: nothing after it is ever read.
     private func upToEnd(_ prompt: [Int32]) -> ArraySlice<Int32> {
         precondition(!prompt.isEmpty && prompt.count <= contextLength, "a prompt of \(prompt.count) tokens for \(contextLength) positions")
@@ -53,7 +61,8 @@ package struct QuantizedTextEncoder: TextEncoder {
     }
 
     private func encode(
-        _ prompts: [ArraySlice<Int32>], _ features: UnsafeMutablePointer<Float>, _ workspace: Workspace, _ pool: ThreadPool
+        _ prompts: [ArraySlice<Int32>], _ features: UnsafeMutablePointer<Float>, _ workspace: Workspace, _ pool: ThreadPool,
+        _ tap: CodeTap? = nil
     ) {
         let width = configuration.text.width
         let rows = prompts.reduce(0) { $0 + $1.count }
@@ -66,7 +75,8 @@ package struct QuantizedTextEncoder: TextEncoder {
             row += prompt.count
         }
         let pooled = workspace.buffer(10, of: Float.self, count: prompts.count * width)
-        transformer.forward(hidden: hidden, rows: rows, sequences: sequences, pooled: pooled, workspace: workspace, pool: pool)
+        transformer.forward(
+            hidden: hidden, rows: rows, sequences: sequences, pooled: pooled, workspace: workspace, pool: pool, tap: tap)
         project(pooled, rows: prompts.count, norm: finalNorm, projection, epsilon: configuration.text.layerNormEpsilon, kernels, features)
     }
 

@@ -22,17 +22,19 @@ package struct QuantizedTransformer: Sendable {
     }
 
     /// Runs all blocks: `hidden` [rows, width] is changed in place, `pooled` [sequences.count, width] receives the pooled rows of the last
-    /// block's output.
+    /// block's output. A `tap` looks on, and makes the last block be computed in full.
     func forward(
         hidden: UnsafeMutablePointer<Float>, rows: Int, sequences: [TokenSequence], pooled: UnsafeMutablePointer<Float>,
-        workspace: Workspace, pool: ThreadPool
+        workspace: Workspace, pool: ThreadPool, tap: CodeTap? = nil
     ) {
-        let pass = IntegerPass(transformer: self, sequences: sequences, workspace: workspace, pool: pool)
-        for index in 0..<max(blocks.count - 1, 0) { pass.runWhole(blocks[index], hidden: hidden, rows: rows) }
+        let pass = IntegerPass(transformer: self, sequences: sequences, workspace: workspace, pool: pool, tap: tap)
+        let whole = tap == nil ? max(blocks.count - 1, 0) : blocks.count
+        for index in 0..<whole { pass.runWhole(blocks[index], index, hidden: hidden, rows: rows) }
+        tap?(whole, .residual(UnsafeBufferPointer(start: hidden, count: rows * configuration.width)))
         for (index, sequence) in sequences.enumerated() {
             (pooled + index * configuration.width).update(
                 from: hidden + sequence.pooled * configuration.width, count: configuration.width)
         }
-        if let last = blocks.last { pass.runPooled(last, hidden: hidden, rows: rows, pooled: pooled) }
+        if let last = blocks.last, whole < blocks.count { pass.runPooled(last, hidden: hidden, rows: rows, pooled: pooled) }
     }
 }

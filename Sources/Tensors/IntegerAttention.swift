@@ -45,10 +45,11 @@ package struct IntegerAttention: Sendable {
 
     /// Writes the head's result, `codes` [L, d], of `meaning`; `probabilities` says how softmax's output is quantized.
     ///
+    /// - Parameter seen: is shown the codes of softmax's output, [L, T].
     /// - Precondition: widths agree, keys and values are as many, and a causal head has no more queries than keys.
     package func attend(
         _ head: Head, probabilities: CodeScale, to codes: UnsafeMutablePointer<UInt8>, stride: Int, meaning: CodeScale,
-        scratch: UnsafeMutableRawPointer
+        scratch: UnsafeMutableRawPointer, seen: ((UnsafeBufferPointer<UInt8>) -> Void)? = nil
     ) {
         let queries = head.queries.rows
         let tokens = head.tokens
@@ -64,6 +65,7 @@ package struct IntegerAttention: Sendable {
             scores, stride: tokens, scale: 1, rows: queries, width: tokens, first: head.visible ?? tokens, step: head.isCausal ? 1 : 0)
         let shares = (scratch + places.shares).assumingMemoryBound(to: UInt8.self)
         gemm.quantize(scores, stride: tokens, rows: queries, width: tokens, by: probabilities, to: shares, codesStride: tokens)
+        seen?(UnsafeBufferPointer(start: shares, count: queries * tokens))
         let matrix = CodeMatrix(shares, stride: tokens, rows: queries, columns: tokens, meaning: probabilities)
         multiplyByValues(head, matrix, to: .codes(codes, meaning), stride: stride, places, scratch)
     }
