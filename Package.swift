@@ -45,7 +45,7 @@ let package = Package(
         .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS"], swiftSettings: swift),
         .target(name: "Imaging", dependencies: ["Tensors", "CImageCodecs"], swiftSettings: swift),
         .target(name: "CLIP", dependencies: ["Tensors", "Imaging", "CZlib", crypto, yams], swiftSettings: swift),
-        .target(name: "Quantization", dependencies: ["CLIP", "Imaging", "Tensors", crypto], swiftSettings: swift),
+        .target(name: "Quantization", dependencies: ["CLIP", "Imaging", "Tensors", crypto, yams], swiftSettings: swift),
         .target(name: "Tuning", dependencies: ["Quantization", "CLIP", "Imaging", "Tensors", crypto], swiftSettings: swift),
         .target(name: "JobQueue", dependencies: [grdb, crypto], swiftSettings: swift),
         .target(name: "Messages", dependencies: [protobuf], swiftSettings: swift),

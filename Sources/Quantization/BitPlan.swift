@@ -1,6 +1,6 @@
 package import Tensors
 
-/// Bit widths of the recipe `paper`: weights and activations of every linear map, and what attention's two products take.
+/// Bit widths of a plan: weights and activations of linear maps, and what attention's two products take.
 package struct BitPlan: Sendable, Equatable, CustomStringConvertible {
     package var weights: BitWidth
     package var activations: BitWidth
@@ -20,7 +20,4 @@ package struct BitPlan: Sendable, Equatable, CustomStringConvertible {
     }
 
     package var description: String { "\(weights.rawValue)-\(activations.rawValue)-\(attention.rawValue)" }
-
-    /// The width at a quantization point.
-    func width(attentionOperand: Bool) -> BitWidth { attentionOperand ? attention : activations }
 }

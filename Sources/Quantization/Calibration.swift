@@ -32,8 +32,37 @@ package struct Calibration: Sendable {
         package let omse: [Int: ActivationQuantizer]
     }
 
+    /// The channels of a point that has a scale a channel.
+    package struct ChannelPoint: Sendable {
+        package let minMax: [ValueRange]
+        package let ema: [ValueRange]
+        /// The step of OMSE's search by bits: one for all channels, as the error is one.
+        package let omseSteps: [Int: Int]
+    }
+
     /// By name, as "vision.0.probs".
     package let points: [String: Point]
+    /// The same for points with a scale a channel, in recipes that have them.
+    package let channels: [String: ChannelPoint]
+
+    init(points: [String: Point] = [:], channels: [String: ChannelPoint] = [:]) {
+        self.points = points
+        self.channels = channels
+    }
+
+    /// A point's quantizers, one a channel; nil if it was not observed so, for Percentile, or if OMSE was not searched at this width.
+    package func channelQuantizer(_ point: String, _ observer: Observer, bits: Int) -> ChannelQuantizer? {
+        guard let point = channels[point] else { return nil }
+        func quantizers(_ ranges: [ValueRange], _ factor: Float = 1) -> ChannelQuantizer {
+            ChannelQuantizer(ranges.map { $0.scaled(factor).quantizer(bits: bits) }, bits: bits)
+        }
+        switch observer {
+        case .minMax: return quantizers(point.minMax)
+        case .ema: return quantizers(point.ema)
+        case .percentile: return nil
+        case .omse: return point.omseSteps[bits].map { quantizers(point.minMax, Observer.omseFactor($0)) }
+        }
+    }
 
     /// A point's quantizer; nil if the point was not observed, or OMSE not searched at this width.
     package func quantizer(_ point: String, _ observer: Observer, bits: Int) -> ActivationQuantizer? {

@@ -12,15 +12,18 @@ package final class Calibrator {
     private let pool: ThreadPool
     private var vision: TowerObservation
     private var prompts: TowerObservation
+    /// By tower; empty unless the recipe has scales a channel, and then the two above see nothing.
+    private var channels: [Tower: ChannelObservation] = [:]
     private var lastCrops: [UInt8] = []
     private var lastPrompts: [[Int32]] = []
 
     /// - Parameters:
     ///   - activationBits: the widths at which OMSE is to be had for activations.
     ///   - attentionBits: the same for attention's operands.
+    ///   - recipe: whose points are followed.
     package init(
         image: FloatImageEncoder, text: FloatTextEncoder?, activationBits: [Int], attentionBits: [Int], pool: ThreadPool,
-        kernels: FloatKernels = FloatKernels()
+        kernels: FloatKernels = FloatKernels(), recipe: Recipe = .paper
     ) {
         self.image = image
         self.text = text
@@ -30,13 +33,42 @@ package final class Calibrator {
         )
         prompts = TowerObservation(
             .text, depth: image.configuration.text.depth, activationBits: activationBits, attentionBits: attentionBits, kernels: kernels)
+        guard recipe == .reference else { return }
+        let configuration = image.configuration
+        for tower in Tower.allCases {
+            let shape = tower == .vision ? configuration.vision : configuration.text
+            channels[tower] = ChannelObservation(
+                tower, patch: configuration.patchSize * configuration.patchSize, widths: (shape.width, shape.mlpWidth), depth: shape.depth,
+                bits: activationBits, kernels: kernels)
+        }
+    }
+
+    private func observe(_ tower: Tower, _ block: Int?, _ point: QuantizationPoint, _ values: UnsafeBufferPointer<Float>) {
+        if !channels.isEmpty {
+            channels[tower]?.observe(block, point, values)
+        } else if tower == .vision {
+            vision.observe(block, point, values)
+        } else {
+            prompts.observe(block, point, values)
+        }
+    }
+
+    private func search(_ tower: Tower, _ block: Int?, _ point: QuantizationPoint, _ values: UnsafeBufferPointer<Float>) {
+        if !channels.isEmpty {
+            channels[tower]?.search(block, point, values)
+        } else if tower == .vision {
+            vision.search(block, point, values)
+        } else {
+            prompts.search(block, point, values)
+        }
     }
 
     /// Takes a batch of pictures, [count, side, side, 3] 8-bit RGB.
     package func observe(crops: [UInt8]) {
         guard !crops.isEmpty else { return }
-        run(crops) { [self] block, point, values in vision.observe(block, point, values) }
+        run(crops) { [self] block, point, values in observe(.vision, block, point, values) }
         vision.endBatch()
+        channels[.vision]?.endBatch()
         lastCrops = crops
     }
 
@@ -44,8 +76,9 @@ package final class Calibrator {
     package func observe(prompts all: [[Int32]]) {
         for start in stride(from: 0, to: all.count, by: Self.promptBatch) {
             let batch = Array(all[start..<min(start + Self.promptBatch, all.count)])
-            _ = text?.encode(prompts: batch, pool: pool) { [self] block, point, values in prompts.observe(block, point, values) }
+            _ = text?.encode(prompts: batch, pool: pool) { [self] block, point, values in observe(.text, block, point, values) }
             prompts.endBatch()
+            channels[.text]?.endBatch()
             lastPrompts = batch
         }
     }
@@ -54,11 +87,13 @@ package final class Calibrator {
     package func finish() -> Calibration {
         vision.beginSearch()
         prompts.beginSearch()
-        if !lastCrops.isEmpty { run(lastCrops) { [self] block, point, values in vision.search(block, point, values) } }
+        if !lastCrops.isEmpty { run(lastCrops) { [self] block, point, values in search(.vision, block, point, values) } }
         if !lastPrompts.isEmpty {
-            _ = text?.encode(prompts: lastPrompts, pool: pool) { [self] block, point, values in prompts.search(block, point, values) }
+            _ = text?.encode(prompts: lastPrompts, pool: pool) { [self] block, point, values in search(.text, block, point, values) }
         }
-        return Calibration(points: vision.results.merging(prompts.results) { first, _ in first })
+        return Calibration(
+            points: vision.results.merging(prompts.results) { first, _ in first },
+            channels: channels.values.reduce(into: [:]) { $0.merge($1.results) { first, _ in first } })
     }
 
     private func run(_ crops: [UInt8], _ tap: @escaping ActivationTap) {

@@ -13,13 +13,27 @@ package struct QuantizationDescription: Codable, Sendable, Equatable {
     /// As "4-4-8".
     package let bits: String
     package let observer: String
+    /// Exceptions, of which a later one wins.
+    package let overrides: [PlanOverride]?
+    /// Of a recipe with a scale a channel: where those scales are. "folded": in the columns of the weights, before these were quantized.
+    package let channel_scales: String?
 
-    package init(bits: BitPlan, observer: Observer) {
+    package init(_ plan: QuantizationPlan) {
         quant_method = Self.method
         format = Self.currentFormat
-        recipe = "paper"
-        self.bits = bits.description
-        self.observer = observer.rawValue
+        recipe = plan.recipe.rawValue
+        bits = plan.bits.description
+        observer = plan.observer.rawValue
+        overrides = plan.overrides.isEmpty ? nil : plan.overrides
+        channel_scales = plan.recipe == .reference ? "folded" : nil
+    }
+
+    /// What it describes; nil where this program does not know it.
+    package var plan: QuantizationPlan? {
+        guard format == Self.currentFormat, let recipe = Recipe(rawValue: recipe), let bits = BitPlan(bits),
+            let observer = Observer(rawValue: observer)
+        else { return nil }
+        return QuantizationPlan(recipe: recipe, bits: bits, observer: observer, overrides: overrides ?? [])
     }
 
     /// Reads it from `config.json`; nil where there is none, or another method's.
@@ -48,9 +62,7 @@ package struct QuantizationDescription: Codable, Sendable, Equatable {
             "model_type": "clip", "projection_dim": configuration.projectionWidth,
             "text_config": tower(configuration.text).merging(text) { _, new in new },
             "vision_config": tower(configuration.vision).merging(vision) { _, new in new },
-            "quantization_config": [
-                "quant_method": quant_method, "format": format, "recipe": recipe, "bits": bits, "observer": observer,
-            ],
+            "quantization_config": try JSONSerialization.jsonObject(with: JSONEncoder().encode(self)),
         ]
         return try JSONSerialization.data(withJSONObject: members, options: [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes])
     }

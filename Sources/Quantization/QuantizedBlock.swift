@@ -87,8 +87,43 @@ extension QuantizedTensors {
         }
     }
 
-    /// An output projection, [features, width]: its codes times their scales, because its input is float.
+    /// The patch embedding, and the code of each 8-bit sample by channel, [3, 256].
+    func patchEmbedding(_ normalization: [Float], _ gemm: IntegerGEMM) -> (QuantizedDense, [UInt8]) {
+        let name = "vision_model.embeddings.patch_embedding"
+        switch recipe {
+        case .paper:
+            let input = point(.patchInput, .vision, nil)
+            var codes = [UInt8](repeating: 0, count: normalization.count)
+            gemm.quantize(
+                normalization, stride: normalization.count, rows: 1, width: normalization.count, by: input, to: &codes,
+                codesStride: normalization.count)
+            return (dense(name, input: input, hasBias: false), codes)
+        case .reference:
+            let input = channels(.patchInput, .vision, nil)
+            let codes = normalization.withUnsafeBufferPointer { samples in
+                (0..<3).flatMap { input.quantize(UnsafeBufferPointer(rebasing: samples[$0 * 256..<($0 + 1) * 256]), channel: $0) }
+            }
+            return (foldedDense(name, input), codes)
+        }
+    }
+
+    /// A tower's blocks.
+    func stack(_ tower: Tower, _ configuration: CLIPConfiguration, instructionSet: InstructionSet) -> any TransformerStack {
+        let shape = tower == .vision ? configuration.vision : configuration.text
+        switch recipe {
+        case .paper:
+            return QuantizedTransformer(
+                configuration: shape, blocks: blocks(tower, depth: shape.depth), isCausal: tower == .text, instructionSet: instructionSet)
+        case .reference:
+            return ReferenceTransformer(
+                configuration: shape, blocks: referenceBlocks(tower, depth: shape.depth), isCausal: tower == .text,
+                instructionSet: instructionSet)
+        }
+    }
+
+    /// A weight that meets float inputs, [outputs, inputs]: its codes times their scales, or itself where it is float.
     func projection(_ name: String) -> FloatTensor {
+        if let projection = floats[name] { return projection }
         let matrix = matrix(name)
         let codes = matrix.codes()
         return FloatTensor(shape: [matrix.outputs, matrix.inputs]) { target in

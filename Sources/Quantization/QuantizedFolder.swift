@@ -32,7 +32,7 @@ package enum QuantizedFolder {
 
     /// Writes the folder; `source` is the folder whose tokenizer and preprocessor files are copied.
     package static func write(
-        _ tensors: QuantizedTensors, checkpoint: Checkpoint, bits: BitPlan, observer: Observer, source: URL, provenance: Provenance,
+        _ tensors: QuantizedTensors, checkpoint: Checkpoint, plan: QuantizationPlan, source: URL, provenance: Provenance,
         to folder: URL
     ) throws {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -43,7 +43,7 @@ package enum QuantizedFolder {
         }
         let weights = folder.appendingPathComponent("model.safetensors")
         try tensors.write(logitScale: checkpoint["logit_scale"], to: weights)
-        let description = QuantizationDescription(bits: bits, observer: observer)
+        let description = QuantizationDescription(plan)
         try manifest(tensors, description, provenance, weights: sha256(MappedFile(weights)))
             .write(to: folder.appendingPathComponent("manifest.json"), options: .atomic)
         // Last: a folder without it is no quantized model.
@@ -54,17 +54,18 @@ package enum QuantizedFolder {
     /// Loads such a folder; weights are read in place from the mapped file.
     package static func load(_ folder: URL, tokenizer: URL? = nil, instructionSet: InstructionSet = .best) throws -> CLIPModel {
         let file = folder.appendingPathComponent("config.json")
-        guard let description = QuantizationDescription(configuration: file), description.format == QuantizationDescription.currentFormat,
-            let bits = BitPlan(description.bits)
-        else { throw QuantizationError.description(file: file.path, reason: "has no quantization_config that this program knows") }
+        guard let plan = QuantizationDescription(configuration: file)?.plan else {
+            throw QuantizationError.description(file: file.path, reason: "has no quantization_config that this program knows")
+        }
         let configuration = try CLIPConfiguration(contentsOf: file)
+        try plan.validate(for: configuration)
         let weights = try SafetensorsFile(folder.appendingPathComponent("model.safetensors"))
-        let (tensors, logitScale) = try QuantizedTensors.read(weights, configuration, bits: bits)
+        let (tensors, logitScale) = try QuantizedTensors.read(weights, configuration, plan)
         let preprocessor = try CLIPModel.preprocessorConfiguration(in: folder, side: configuration.imageSide)
         let digest = sha256(weights.file)
         let text = TextFeatures(
             tokenizer: try Tokenizer.load(tokenizer ?? folder),
-            encoder: QuantizedTextEncoder(tensors, configuration, instructionSet: instructionSet),
+            encoder: textEncoder(tensors, configuration, instructionSet),
             identity: TextFeatures.identity(
                 "quantized \(digest) \(configuration.text.activation.rawValue) \(configuration.text.layerNormEpsilon)",
                 files: CLIPModel.tokenizerFiles.map { (tokenizer ?? folder).appendingPathComponent($0) }),
@@ -76,6 +77,15 @@ package enum QuantizedFolder {
             imageEncoder: QuantizedImageEncoder(
                 tensors, configuration, normalization: try ImagePreprocessor(preprocessor).normalization, instructionSet: instructionSet),
             text: text, scale: scale[0])
+    }
+
+    private static func textEncoder(
+        _ tensors: QuantizedTensors, _ configuration: CLIPConfiguration, _ instructionSet: InstructionSet
+    ) -> any TextEncoder {
+        switch tensors.recipe {
+        case .paper: QuantizedTextEncoder(tensors, configuration, instructionSet: instructionSet)
+        case .reference: ReferenceTextEncoder(tensors, configuration, instructionSet: instructionSet)
+        }
     }
 
     private static func manifest(

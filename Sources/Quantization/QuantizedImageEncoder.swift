@@ -4,7 +4,8 @@ package import Tensors
 /// CLIP's image tower in integers.
 package struct QuantizedImageEncoder: ImageEncoder {
     package let configuration: CLIPConfiguration
-    package let transformer: QuantizedTransformer
+    private let transformer: any TransformerStack
+    private let gemm: IntegerGEMM
     private let patch: QuantizedDense
     /// Code of each 8-bit sample, by channel: [3, 256]
     private let pixelCodes: [UInt8]
@@ -26,21 +27,14 @@ package struct QuantizedImageEncoder: ImageEncoder {
     ) {
         self.configuration = configuration
         kernels = FloatKernels(instructionSet)
-        let input = tensors.point(.patchInput, .vision, nil)
-        patch = tensors.dense("vision_model.embeddings.patch_embedding", input: input, hasBias: false)
-        var codes = [UInt8](repeating: 0, count: normalization.count)
-        IntegerGEMM(instructionSet).quantize(
-            normalization, stride: normalization.count, rows: 1, width: normalization.count, by: input, to: &codes,
-            codesStride: normalization.count)
-        pixelCodes = codes
+        gemm = IntegerGEMM(instructionSet)
+        (patch, pixelCodes) = tensors.patchEmbedding(normalization, gemm)
         classEmbedding = tensors.float("vision_model.embeddings.class_embedding")
         positions = tensors.float("vision_model.embeddings.position_embedding.weight")
         preNorm = tensors.norm("vision_model.pre_layrnorm")
         postNorm = tensors.norm("vision_model.post_layernorm")
         projection = tensors.projection("visual_projection.weight")
-        transformer = QuantizedTransformer(
-            configuration: configuration.vision, blocks: tensors.blocks(.vision, depth: configuration.vision.depth), isCausal: false,
-            instructionSet: instructionSet)
+        transformer = tensors.stack(.vision, configuration, instructionSet: instructionSet)
     }
 
     package func encode(
@@ -130,7 +124,6 @@ package struct QuantizedImageEncoder: ImageEncoder {
         _ patches: UnsafePointer<UInt8>, _ count: Int, _ hidden: UnsafeMutablePointer<Float>, _ workspace: Workspace, _ pool: ThreadPool
     ) {
         let (width, inputs, rows) = (configuration.vision.width, patch.weight.inputs, configuration.visionPositions - 1)
-        let gemm = transformer.gemm
         let panels = IntegerGEMM.panels(width)
         let parts = max(1, min(pool.threads, panels))
         let each = (gemm.scratchByteCount(rows: rows, inputs: inputs) + 63) / 64 * 64

@@ -14,7 +14,7 @@ extension QuantizedTensors {
     ///     NAME.scales      float32 [outputs]
     ///     NAME.codes       uint8, packed as kernels read it
     ///     vocabulary.codes int8 [vocabulary, width]: the token embedding
-    ///     point.POINT      float32 [2]: scale and zero point
+    ///     point.POINT      float32 [2]: scale and zero point; [2, channels] where there is a scale a channel
     ///     alignment        float32: zeros, so that the codes behind the floats begin at a multiple of 64
     package func write(logitScale: FloatTensor, to url: URL) throws(CLIPError) {
         var floats = floats
@@ -23,6 +23,11 @@ extension QuantizedTensors {
             floats["point." + name] = FloatTensor(shape: [2]) {
                 $0[0] = meaning.scale
                 $0[1] = Float(meaning.zeroPoint)
+            }
+        }
+        for (name, quantizer) in channelPoints {
+            floats["point." + name] = FloatTensor(shape: [2, quantizer.scales.count]) {
+                _ = $0.update(fromContentsOf: quantizer.scales + quantizer.zeroPoints)
             }
         }
         let count = floats.values.reduce(0) { $0 + $1.count }
@@ -45,24 +50,31 @@ extension QuantizedTensors {
     ///
     /// - Returns: the tensors and `logit_scale`.
     package static func read(
-        _ file: SafetensorsFile, _ configuration: CLIPConfiguration, bits: BitPlan
+        _ file: SafetensorsFile, _ configuration: CLIPConfiguration, _ plan: QuantizationPlan
     ) throws(CLIPError) -> (tensors: QuantizedTensors, logitScale: FloatTensor) {
         var source = TensorSourceFile(file)
-        var tensors = QuantizedTensors()
-        for name in QuantizedLayout.names(configuration, Tower.allCases) {
+        var tensors = QuantizedTensors(recipe: plan.recipe)
+        for name in QuantizedLayout.names(configuration, Tower.allCases, plan.recipe) {
             let shape = configuration.tensorShapes[name.tensor] ?? []
             switch name.kind {
-            case .float: tensors.floats[name.tensor] = try source.float(name.tensor, shape)
-            case .linear: try tensors.readPacked(&source, name.tensor, shape, bits.weights)
+            case .float, .foldedBias: tensors.floats[name.tensor] = try source.float(name.tensor, shape)
+            case .linear(let layer, _): try tensors.readPacked(&source, name.tensor, shape, plan.weights(layer))
             case .projection: try tensors.readPacked(&source, name.tensor, shape, .eight)
             case .tokens:
                 tensors.tokens = TokenTable(try source.take(tokenCodes, .int8, shape))
                 tensors.floats[name.tensor + ".scales"] = try source.float(name.tensor + ".scales", [shape[0]])
             }
         }
-        for point in QuantizedLayout.points(configuration, Tower.allCases) {
-            let width = bits.width(attentionOperand: point.isAttentionOperand)
-            tensors.points[point.name] = try source.point("point." + point.name, width)
+        if plan.recipe == .reference { tensors.floats[patchBias] = try source.float(patchBias, [configuration.vision.width]) }
+        for point in QuantizedLayout.points(configuration, Tower.allCases, plan.recipe) {
+            let (name, width) = ("point." + point.name, plan.width(point))
+            if point.channels == 1 {
+                let (scales, zeros) = try source.quantizers(name, [2], width)
+                tensors.points[point.name] = CodeScale(scale: scales[0], zeroPoint: Int(zeros[0]), bits: width)
+            } else {
+                let (scales, zeros) = try source.quantizers(name, [2, point.channels], width)
+                tensors.channelPoints[point.name] = ChannelQuantizer(scales: scales, zeroPoints: zeros, bits: width.rawValue)
+            }
         }
         let scale = try source.float(logitScale, [])
         try source.finish(allowing: alignment)
@@ -112,15 +124,19 @@ private struct TensorSourceFile {
         }
     }
 
-    mutating func point(_ name: String, _ bits: BitWidth) throws(CLIPError) -> CodeScale {
-        let values = try float(name, [2]).withUnsafeBufferPointer(Array.init)
+    /// Scales and zero points, half of the tensor each.
+    mutating func quantizers(
+        _ name: String, _ shape: [Int], _ bits: BitWidth
+    ) throws(CLIPError) -> (scales: [Float], zeroPoints: [Float]) {
+        let values = try float(name, shape).withUnsafeBufferPointer(Array.init)
         let top = Float(bits.unsignedRange.upperBound)
-        guard values[0].isFinite, values[0] >= .ulpOfOne, values[1] >= 0, values[1] <= top, values[1] == values[1].rounded(.down) else {
+        let (scales, zeros) = (Array(values[..<(values.count / 2)]), Array(values[(values.count / 2)...]))
+        for (scale, zero) in zip(scales, zeros)
+        where !(scale.isFinite && scale >= .ulpOfOne && zero >= 0 && zero <= top && zero == zero.rounded(.down)) {
             throw .tensorBounds(
-                file: path, tensor: name,
-                reason: "holds scale \(values[0]) and zero point \(values[1]), which \(bits.rawValue) bits can't have")
+                file: path, tensor: name, reason: "holds scale \(scale) and zero point \(zero), which \(bits.rawValue) bits can't have")
         }
-        return CodeScale(scale: values[0], zeroPoint: Int(values[1]), bits: bits)
+        return (scales, zeros)
     }
 
     func finish(allowing name: String) throws(CLIPError) {

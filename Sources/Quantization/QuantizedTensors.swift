@@ -13,43 +13,95 @@ package struct QuantizedTensors: Sendable {
     package internal(set) var tokens: TokenTable?
     /// Quantizers by the points' names.
     package internal(set) var points: [String: CodeScale] = [:]
+    /// Quantizers of points with a scale a channel, whose scales are folded into the columns of their layers' weights.
+    package internal(set) var channelPoints: [String: ChannelQuantizer] = [:]
+    package let recipe: Recipe
 
     static let tokenEmbedding = "text_model.embeddings.token_embedding.weight"
     static let patchEmbedding = "vision_model.embeddings.patch_embedding.weight"
+    /// What the zero points of a patch's channels contribute, with its scales folded in; there is no bias otherwise.
+    static let patchBias = "vision_model.embeddings.patch_embedding.bias"
 
-    /// Quantizes a checkpoint.
+    /// Quantizes a checkpoint by one recipe's widths.
     ///
     /// - Throws: `pointMissing` where the calibration lacks a point of the towers asked for.
     package init(
         _ checkpoint: Checkpoint, _ calibration: Calibration, observer: Observer, bits: BitPlan, towers: [Tower] = Tower.allCases
     ) throws(QuantizationError) {
-        for name in QuantizedLayout.names(checkpoint.configuration, towers) {
+        try self.init(checkpoint, calibration, QuantizationPlan(bits: bits, observer: observer), towers: towers)
+    }
+
+    /// Quantizes a checkpoint.
+    ///
+    /// - Throws: `pointMissing` where the calibration lacks a point of the towers asked for.
+    package init(
+        _ checkpoint: Checkpoint, _ calibration: Calibration, _ plan: QuantizationPlan, towers: [Tower] = Tower.allCases
+    ) throws(QuantizationError) {
+        self.init(recipe: plan.recipe)
+        try takeQuantizers(checkpoint.configuration, calibration, plan, towers)
+        for name in QuantizedLayout.names(checkpoint.configuration, towers, plan.recipe) {
             let tensor = checkpoint[name.tensor]
             switch name.kind {
             case .float: floats[name.tensor] = tensor
-            case .linear: try pack(name.tensor, tensor, bits: bits.weights)
-            case .projection: try pack(name.tensor, tensor, bits: .eight)
+            case .foldedBias: break  // comes with its weights
+            case .linear(let layer, nil): try pack(name.tensor, Self.quantize(tensor, bits: plan.weights(layer)))
+            case .linear(let layer, let input?): try fold(name.tensor, checkpoint, bits: plan.weights(layer), input: input)
+            case .projection: try pack(name.tensor, Self.quantize(tensor, bits: .eight))
             case .tokens:
                 let codes = Self.quantize(tensor, bits: .eight)
                 tokens = TokenTable(codes: codes.codes, width: tensor.shape[1])
                 floats[name.tensor + ".scales"] = Self.vector(codes.scales)
             }
         }
-        for point in QuantizedLayout.points(checkpoint.configuration, towers) {
-            let width = bits.width(attentionOperand: point.isAttentionOperand)
-            guard let quantizer = calibration.quantizer(point.name, observer, bits: width.rawValue) else {
+    }
+
+    init(recipe: Recipe) { self.recipe = recipe }
+
+    private mutating func takeQuantizers(
+        _ configuration: CLIPConfiguration, _ calibration: Calibration, _ plan: QuantizationPlan, _ towers: [Tower]
+    ) throws(QuantizationError) {
+        for point in QuantizedLayout.points(configuration, towers, plan.recipe) {
+            let (width, observer) = (plan.width(point), plan.observer(point))
+            if point.channels > 1, observer == .percentile { throw .observerPerChannel(point: point.name) }
+            if point.channels > 1, let quantizer = calibration.channelQuantizer(point.name, observer, bits: width.rawValue) {
+                channelPoints[point.name] = quantizer
+            } else if point.channels == 1, let quantizer = calibration.quantizer(point.name, observer, bits: width.rawValue) {
+                points[point.name] = CodeScale(scale: quantizer.scale, zeroPoint: Int(quantizer.zeroPoint), bits: width)
+            } else {
                 throw .pointMissing(point: point.name, observer: observer.rawValue, bits: width.rawValue)
             }
-            points[point.name] = CodeScale(scale: quantizer.scale, zeroPoint: Int(quantizer.zeroPoint), bits: width)
         }
     }
 
-    init() {}
+    /// Weights whose input has a scale a channel: `y = sum of (q_c - z_c) s_c w_c + bias`, so `s_c w_c` is quantized in place of `w_c`, and the
+    /// share of the zero points, the same for every input, goes into the bias.
+    private mutating func fold(_ name: String, _ checkpoint: Checkpoint, bits: BitWidth, input: String) throws(QuantizationError) {
+        guard let quantizer = channelPoints[input] else { preconditionFailure("\(input) has no quantizer") }
+        let tensor = checkpoint[name]
+        let columns = tensor.count / max(tensor.shape[0], 1)
+        let run = columns / quantizer.scales.count
+        let scaled = FloatTensor(shape: [tensor.shape[0], columns]) { target in
+            tensor.withUnsafeBufferPointer { weights in
+                for index in target.indices { target[index] = weights[index] * quantizer.scales[index % columns / run] }
+            }
+        }
+        let codes = Self.quantize(scaled, bits: bits)
+        try pack(name, codes)
+        let biasName = name.dropLast("weight".count) + "bias"
+        let bias =
+            name == Self.patchEmbedding
+            ? [Float](repeating: 0, count: codes.rows) : checkpoint[String(biasName)].withUnsafeBufferPointer(Array.init)
+        floats[String(biasName)] = Self.vector(
+            (0..<codes.rows).map { row in
+                let zeros = (0..<columns).reduce(0) { $0 + Int(codes.codes[row * columns + $1]) * Int(quantizer.zeroPoints[$1 / run]) }
+                return Float(Double(bias[row]) - Double(codes.scales[row]) * Double(zeros))
+            })
+    }
 
-    private mutating func pack(_ name: String, _ tensor: FloatTensor, bits: BitWidth) throws(QuantizationError) {
-        let codes = Self.quantize(tensor, bits: bits)
+    private mutating func pack(_ name: String, _ codes: WeightCodes) throws(QuantizationError) {
         do {
-            packed[name] = try PackedMatrix(codes: codes.codes, outputs: codes.rows, inputs: codes.columns, bits: bits)
+            packed[name] = try PackedMatrix(
+                codes: codes.codes, outputs: codes.rows, inputs: codes.columns, bits: BitWidth(rawValue: codes.bits) ?? .eight)
         } catch {
             throw .unpackable(tensor: name, error)
         }
@@ -76,6 +128,14 @@ package enum QuantizationError: Error, Equatable, CustomStringConvertible {
     case unpackable(tensor: String, TensorsError)
     /// The folder's description of itself is missing or not one that this program can run.
     case description(file: String, reason: String)
+    /// An exception from a plan names nothing that the model has.
+    case overridePattern(String, nearest: [String])
+    /// It sets something that what it names does not have.
+    case overrideEffect(String, field: String, recipe: String)
+    /// The file of exceptions can't be used.
+    case overridesFile(file: String, reason: String)
+    /// Percentile's quantiles are defined for whole tensors.
+    case observerPerChannel(point: String)
 
     /// Stable, for programs.
     package var code: String {
@@ -83,6 +143,10 @@ package enum QuantizationError: Error, Equatable, CustomStringConvertible {
         case .pointMissing: "quantization.point_missing"
         case .unpackable: "quantization.unpackable"
         case .description: "quantization.description_invalid"
+        case .overridePattern: "quantization.override_unknown"
+        case .overrideEffect: "quantization.override_idle"
+        case .overridesFile: "quantization.overrides_invalid"
+        case .observerPerChannel: "quantization.observer_per_channel"
         }
     }
 
@@ -92,6 +156,13 @@ package enum QuantizationError: Error, Equatable, CustomStringConvertible {
             "calibration has no \(observer) range at \(bits) bits for \(point); calibrate with images and prompts, at this width"
         case .unpackable(let tensor, let error): "\(tensor): \(error)"
         case .description(let file, let reason): "\(file) \(reason); quantize the model again with this program"
+        case .overridePattern(let pattern, let nearest):
+            "no layer or point is named \(pattern); the nearest are \(nearest.joined(separator: ", "))"
+        case .overrideEffect(let pattern, let field, let recipe):
+            "\(pattern) is given \(field), but nothing of that name has any in the recipe \(recipe); name a layer or point that has, or leave it out"
+        case .overridesFile(let file, let reason): "\(file): \(reason)"
+        case .observerPerChannel(let point):
+            "\(point) has a scale a channel, for which percentile is not defined; choose minmax, ema or omse"
         }
     }
 }

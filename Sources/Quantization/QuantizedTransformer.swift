@@ -1,10 +1,19 @@
 package import CLIP
 internal import Tensors
 
+/// A tower's transformer blocks, whatever they compute in.
+protocol TransformerStack: Sendable {
+    /// Runs all blocks: `hidden` [rows, width] is changed in place, `pooled` [sequences.count, width] receives the pooled rows of the last
+    /// block's output. A `tap` looks on, and makes the last block be computed in full.
+    func forward(
+        hidden: UnsafeMutablePointer<Float>, rows: Int, sequences: [TokenSequence], pooled: UnsafeMutablePointer<Float>,
+        workspace: Workspace, pool: ThreadPool, tap: CodeTap?)
+}
+
 /// A stack of transformer blocks in integers. Every result is the same bits for every batch, thread count and instruction set.
 ///
 /// As in `FloatTransformer`, of the last block only the pooled rows are computed, but for keys and values.
-package struct QuantizedTransformer: Sendable {
+package struct QuantizedTransformer: TransformerStack {
     package let configuration: TowerConfiguration
     package let blocks: [QuantizedBlock]
     package let isCausal: Bool
@@ -21,8 +30,6 @@ package struct QuantizedTransformer: Sendable {
         kernels = FloatKernels(instructionSet)
     }
 
-    /// Runs all blocks: `hidden` [rows, width] is changed in place, `pooled` [sequences.count, width] receives the pooled rows of the last
-    /// block's output. A `tap` looks on, and makes the last block be computed in full.
     func forward(
         hidden: UnsafeMutablePointer<Float>, rows: Int, sequences: [TokenSequence], pooled: UnsafeMutablePointer<Float>,
         workspace: Workspace, pool: ThreadPool, tap: CodeTap? = nil

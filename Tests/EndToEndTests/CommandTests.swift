@@ -3,14 +3,14 @@ import Testing
 
 /// What a person or a script sees of the program.
 @Suite(.serialized) struct CommandTests {
-    @Test func `classify prints results in order, and failures cost only themselves`() async throws {
+    @Test(arguments: ModelForm.allCases) func `classify prints results in order, and failures cost only themselves`(form: ModelForm) async throws {
         let folder = try TemporaryFolder()
-        try RandomCLIP.write(RandomCLIP.small, to: folder.url)
+        let model = try await form.write(to: folder)
         let paths = [
             try folder.write("a.jpg", Pictures.jpeg), try folder.write("b.png", Array(Pictures.png.prefix(40))), folder.path("missing.jpg"),
             try folder.write("c.png", Pictures.png),
         ]
-        let run = try await Program.run(["classify", "--model", folder.url.path, "--labels", "cat, dog", "--json"] + paths)
+        let run = try await Program.run(["classify", "--model", model, "--labels", "cat, dog", "--json"] + paths)
         #expect(run.code == 1)
         let lines = try ResultLine.all(run.output)
         #expect(lines.map(\.id) == paths)
@@ -19,15 +19,15 @@ import Testing
         #expect(lines[0].predictions?.map(\.label).sorted() == ["cat", "dog"])
         let sum = lines[0].predictions?.reduce(Float(0)) { $0 + $1.probability } ?? 0
         #expect(abs(sum - 1) <= 1e-5)
-        let table = try await Program.run(["classify", "--model", folder.url.path, "--labels", "cat,dog", paths[0]])
+        let table = try await Program.run(["classify", "--model", model, "--labels", "cat,dog", paths[0]])
         #expect(table.code == 0 && table.output.contains("probability") && table.output.contains("a.jpg"))
     }
 
-    @Test func `every flag has an environment variable, and the command line wins`() async throws {
+    @Test(arguments: ModelForm.allCases) func `every flag has an environment variable, and the command line wins`(form: ModelForm) async throws {
         let folder = try TemporaryFolder()
-        try RandomCLIP.write(RandomCLIP.small, to: folder.url)
+        let model = try await form.write(to: folder)
         let image = try folder.write("a.jpg", Pictures.jpeg)
-        let environment = ["P4Q_MODEL": folder.url.path, "P4Q_LABELS": "cat,dog,fish", "P4Q_TOP_K": "2", "P4Q_JSON": "1"]
+        let environment = ["P4Q_MODEL": model, "P4Q_LABELS": "cat,dog,fish", "P4Q_TOP_K": "2", "P4Q_JSON": "1"]
         let run = try await Program.run(["classify", image], environment: environment)
         #expect(try ResultLine.all(run.output).first?.predictions?.count == 2)
         let other = try await Program.run(["classify", image, "--top-k", "3"], environment: environment)
@@ -53,11 +53,11 @@ import Testing
         #expect(endpoint.code == 69 && endpoint.errors.contains("udp://x"))
     }
 
-    @Test func `text features are kept between runs and make the same answer`() async throws {
+    @Test(arguments: ModelForm.allCases) func `text features are kept between runs and make the same answer`(form: ModelForm) async throws {
         let folder = try TemporaryFolder()
-        try RandomCLIP.write(RandomCLIP.small, to: folder.url)
+        let model = try await form.write(to: folder)
         let image = try folder.write("a.png", Pictures.png)
-        let arguments = ["classify", image, "--model", folder.url.path, "--labels", "cat,dog", "--json", "--cache", folder.path("cache")]
+        let arguments = ["classify", image, "--model", model, "--labels", "cat,dog", "--json", "--cache", folder.path("cache")]
         let first = try ResultLine.all(try await Program.run(arguments).output)
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("cache")).count == 1)
         let second = try ResultLine.all(try await Program.run(arguments).output)

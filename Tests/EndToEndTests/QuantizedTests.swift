@@ -36,4 +36,50 @@ import Testing
         #expect(found.map { $0.predictions?.map(\.cosine) } == expected.map { $0.predictions?.map(\.cosine) })
         #expect(await worker.stop() == 0)
     }
+
+    @Test func `widths of parts and layers are taken from options and a file, kept in config.json, and used when it is loaded`() async throws {
+        let folder = try TemporaryFolder()
+        try RandomCLIP.write(RandomCLIP.small, to: folder.url)
+        let image = try folder.write("a.jpg", Pictures.jpeg)
+        let set = try folder.write("pets.yaml", "classes: [cat, dog]\n")
+        let overrides = try folder.write(
+            "plan.yaml", "- {match: vision.0.*, weights: 8, activations: 8}\n- {match: text.*.qkv, attention: 3, observer: minmax}\n")
+        let out = folder.path("out")
+        let base = ["quantize", "--model", folder.url.path, "--class-set", set, "--calibration", image, "--out", out]
+        let run = try await Program.run(base + ["--bits", "8-8-8", "--weights", "4", "--activations", "4", "--overrides", overrides])
+        #expect(run.code == 0, "\(run.errors)")
+        struct Configuration: Decodable {
+            struct Quantization: Decodable {
+                struct Exception: Decodable {
+                    let match: String
+                    let weights: Int?
+                    let attention: Int?
+                    let observer: String?
+                }
+                let recipe: String
+                let bits: String
+                let overrides: [Exception]
+            }
+            let quantization_config: Quantization
+        }
+        let found = try JSONDecoder().decode(Configuration.self, from: Data(contentsOf: URL(fileURLWithPath: out + "/config.json")))
+            .quantization_config
+        #expect(found.recipe == "paper" && found.bits == "4-4-8" && found.overrides.map(\.match) == ["vision.0.*", "text.*.qkv"])
+        #expect(found.overrides[0].weights == 8 && found.overrides[1].attention == 3 && found.overrides[1].observer == "minmax")
+        let classify = try await Program.run(["classify", "--model", out, "--labels", "cat,dog", "--json", image])
+        #expect(classify.code == 0 && (try ResultLine.all(classify.output)).first?.status == "ok", "\(classify.errors)")
+
+        let misspelt = try folder.write("wrong.yaml", "- {match: vision.0.fc3, weights: 8}\n")
+        let wrong = try await Program.run(base + ["--overrides", misspelt])
+        #expect(wrong.code == 65 && wrong.errors.contains("vision.0.fc3") && wrong.errors.contains("vision.0.fc1"), "\(wrong.errors)")
+        #expect(try await Program.run(base + ["--weights", "5"]).code == 64)
+        #expect(try await Program.run(base + ["--recipe", "reference", "--attention", "4"]).code == 64)
+        let percentile = try await Program.run(base + ["--recipe", "reference", "--observer", "percentile"])
+        #expect(percentile.code == 65 && percentile.errors.contains("percentile"), "\(percentile.errors)")
+        let other = folder.path("reference")
+        let reference = try await Program.run(base.dropLast() + [other, "--recipe", "reference", "--bits", "4-4-8"])
+        #expect(reference.code == 0, "\(reference.errors)")
+        let text = try String(contentsOfFile: other + "/config.json", encoding: .utf8)
+        #expect(text.contains("\"channel_scales\" : \"folded\"") && text.contains("\"recipe\" : \"reference\""), "\(text)")
+    }
 }

@@ -17,10 +17,10 @@ import Transport
         }
     }
 
-    @Test func `ten thousand jobs, one in twenty damaged, are each answered once, and memory stays`() async throws {
+    @Test(arguments: ModelForm.allCases) func `ten thousand jobs, one in twenty damaged, are each answered once, and memory stays`(form: ModelForm) async throws {
         let folder = try TemporaryFolder()
-        try RandomCLIP.write(RandomCLIP.small, to: folder.url)
-        let worker = try await RunningWorker(model: folder.url.path, ["--labels", "cat,dog,fish", "--top-k", "1"])
+        let model = try await form.write(to: folder)
+        let worker = try await RunningWorker(model: model, ["--labels", "cat,dog,fish", "--top-k", "1"])
         let context = try ZeroMQContext()
         let sender = try Sender(at: [Endpoint(worker.jobs, default: .connect)], in: context)
         let receiver = try Receiver(at: [Endpoint(worker.results, default: .connect)], in: context)
@@ -62,10 +62,10 @@ import Transport
         withExtendedLifetime((sender, receiver)) {}
     }
 
-    @Test func `a stopped worker answers what it holds`() async throws {
+    @Test(arguments: ModelForm.allCases) func `a stopped worker answers what it holds`(form: ModelForm) async throws {
         let folder = try TemporaryFolder()
-        try RandomCLIP.write(RandomCLIP.small, to: folder.url)
-        let worker = try await RunningWorker(model: folder.url.path, ["--labels", "cat,dog", "--batch-wait", "0"])
+        let model = try await form.write(to: folder)
+        let worker = try await RunningWorker(model: model, ["--labels", "cat,dog", "--batch-wait", "0"])
         let context = try ZeroMQContext()
         let sender = try Sender(at: [Endpoint(worker.jobs, default: .connect)], in: context)
         let receiver = try Receiver(at: [Endpoint(worker.results, default: .connect)], in: context)
@@ -89,12 +89,12 @@ import Transport
         withExtendedLifetime(sender) {}
     }
 
-    @Test func `bad messages, expired jobs, unknown and inline class sets, references`() async throws {
+    @Test(arguments: ModelForm.allCases) func `bad messages, expired jobs, unknown and inline class sets, references`(form: ModelForm) async throws {
         let folder = try TemporaryFolder()
-        try RandomCLIP.write(RandomCLIP.small, to: folder.url)
+        let model = try await form.write(to: folder)
         let image = try folder.write("a.jpg", Pictures.jpeg)
         let set = try folder.write("pets.yaml", "name: pets\nclasses: [cat, dog, bird]\n")
-        let worker = try await RunningWorker(model: folder.url.path, ["--class-set", set, "--payload-root", folder.url.path])
+        let worker = try await RunningWorker(model: model, ["--class-set", set, "--payload-root", folder.url.path])
         let context = try ZeroMQContext()
         let sender = try Sender(at: [Endpoint(worker.jobs, default: .connect)], in: context)
         let receiver = try Receiver(at: [Endpoint(worker.results, default: .connect)], in: context)

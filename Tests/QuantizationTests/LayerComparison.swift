@@ -29,11 +29,18 @@ struct Agreement {
     private static let tieWidth = 0x1p-19
 
     mutating func compare(_ point: String, _ codes: ArraySlice<UInt8>, _ values: Simulation.Values, _ quantizer: Simulation.Quantizer) {
+        compare(point, codes, values) { _ in quantizer }
+    }
+
+    mutating func compare(
+        _ point: String, _ codes: ArraySlice<UInt8>, _ values: Simulation.Values, quantizer: (_ index: Int) -> Simulation.Quantizer
+    ) {
         guard codes.count == values.values.count else {
             return faults.append("\(point): \(codes.count) codes, \(values.values.count) values")
         }
         for (index, code) in codes.enumerated() {
             compared += 1
+            let quantizer = quantizer(index)
             let expected = quantizer.code(values.values[index])
             guard Int(code) != expected else { continue }
             differing += 1
@@ -63,7 +70,7 @@ struct LayerSimulation {
     let recording: Recording
     let sequences: [Range<Int>]
     /// Bits of a linear map's weights, by the end of its name.
-    let weightBits: (_ block: Int, _ map: String) -> Int
+    let weightBits: (_ tower: Tower, _ block: Int, _ map: String) -> Int
     let quantizers: [String: CodeScale]
 
     private var configuration: TowerConfiguration { tower == .vision ? checkpoint.configuration.vision : checkpoint.configuration.text }
@@ -107,7 +114,7 @@ struct LayerSimulation {
             let bias = floats(prefix + name + ".bias")
             return Simulation.linear(
                 x, inputs: weights.count / bias.count,
-                Simulation.quantizedWeights(weights, rows: bias.count, bits: weightBits(block, name)), bias: bias)
+                Simulation.quantizedWeights(weights, rows: bias.count, bits: weightBits(tower, block, name)), bias: bias)
         }
         func sum(_ x: [Float], _ y: Simulation.Values) -> Simulation.Values {
             Simulation.Values(

@@ -82,7 +82,7 @@ struct LayerwiseTests {
         for widths in ["8-8-8", "4-8-8", "4-4-8", "3-3-8", "2-2-8"] {
             let bits = try #require(BitPlan(widths))
             let tensors = try QuantizedTensors(checkpoint, calibration, observer: .omse, bits: bits)
-            let agreement = compareLayers(shape, checkpoint, tensors) { _, _ in bits.weights.rawValue }
+            let agreement = compareLayers(shape, checkpoint, tensors) { _, _, _ in bits.weights.rawValue }
             print("\(shape.testDescription), \(widths): \(agreement.differing) of \(agreement.compared) codes differ")
             #expect(agreement.faults.isEmpty, "\(widths): \(agreement.faults.count) faults: \(agreement.faults.prefix(5))")
             #expect(agreement.differing * 10_000 <= agreement.compared, "\(widths): \(agreement.differing) of \(agreement.compared)")
@@ -93,7 +93,7 @@ struct LayerwiseTests {
 
 /// Runs both integer towers and simulates each of their layers.
 func compareLayers(
-    _ shape: ShapedCLIP, _ checkpoint: Checkpoint, _ tensors: QuantizedTensors, weightBits: @escaping (Int, String) -> Int
+    _ shape: ShapedCLIP, _ checkpoint: Checkpoint, _ tensors: QuantizedTensors, weightBits: @escaping (Tower, Int, String) -> Int
 ) -> Agreement {
     var agreement = Agreement()
     let configuration = shape.configuration
@@ -150,7 +150,7 @@ extension LayerSimulation {
         let quantizer = quantizer(-1, "patch.in")
         agreement.compare("vision.patch.in", codes[...], Simulation.Values(values: pixels, magnitudes: pixels.map(abs)), quantizer)
         let weights = Simulation.quantizedWeights(
-            floats("vision_model.embeddings.patch_embedding.weight"), rows: width, bits: weightBits(-1, "patch"))
+            floats("vision_model.embeddings.patch_embedding.weight"), rows: width, bits: weightBits(.vision, -1, "patch"))
         let patches = Simulation.linear(codes.map(quantizer.value), inputs: size, weights, bias: nil)
         let (start, positions) = (
             floats("vision_model.embeddings.class_embedding"), floats("vision_model.embeddings.position_embedding.weight")

@@ -19,7 +19,8 @@ struct QuantizedFileTests {
         let plan = try #require(BitPlan(bits))
         try withFile(plan) { model, url in
             let configuration = SmallQuantizedCLIP.configuration
-            let (tensors, scale) = try QuantizedTensors.read(SafetensorsFile(url), configuration, bits: plan)
+            let (tensors, scale) = try QuantizedTensors.read(
+                SafetensorsFile(url), configuration, QuantizationPlan(bits: plan, observer: .omse))
             #expect(scale.withUnsafeBufferPointer { $0[0] } == 2.5)
             let encoder = QuantizedImageEncoder(tensors, configuration, normalization: SmallQuantizedCLIP.normalization)
             let images = encode(encoder, model.crops, count: model.count, threads: 2, batch: 4)
@@ -43,15 +44,23 @@ struct QuantizedFileTests {
             let file = try SafetensorsFile(url)
             var configuration = SmallQuantizedCLIP.configuration
             #expect(throws: CLIPError.self) {
-                _ = try QuantizedTensors.read(file, configuration, bits: BitPlan(weights: .four, activations: .eight, attention: .eight))
+                _ = try QuantizedTensors.read(
+                    file, configuration,
+                    QuantizationPlan(bits: BitPlan(weights: .four, activations: .eight, attention: .eight), observer: .omse))
             }
             #expect(throws: CLIPError.self) {
-                _ = try QuantizedTensors.read(file, configuration, bits: BitPlan(weights: .eight, activations: .two, attention: .eight))
+                _ = try QuantizedTensors.read(
+                    file, configuration,
+                    QuantizationPlan(bits: BitPlan(weights: .eight, activations: .two, attention: .eight), observer: .omse))
             }
             configuration.text.depth = 1
-            #expect(throws: CLIPError.self) { _ = try QuantizedTensors.read(file, configuration, bits: plan) }
+            #expect(throws: CLIPError.self) {
+                _ = try QuantizedTensors.read(file, configuration, QuantizationPlan(bits: plan, observer: .omse))
+            }
             configuration.text.depth = 3
-            #expect(throws: CLIPError.self) { _ = try QuantizedTensors.read(file, configuration, bits: plan) }
+            #expect(throws: CLIPError.self) {
+                _ = try QuantizedTensors.read(file, configuration, QuantizationPlan(bits: plan, observer: .omse))
+            }
         }
     }
 }

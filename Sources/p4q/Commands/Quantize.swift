@@ -7,8 +7,6 @@ import Imaging
 import Quantization
 import Tensors
 
-extension Observer: ExpressibleByArgument {}
-
 /// `p4q quantize`: a float model to a quantized folder.
 struct Quantize: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -26,11 +24,7 @@ struct Quantize: AsyncParsableCommand {
     @Option(name: .long, help: "The class set whose prompts the text tower is calibrated on.", completion: .file())
     var classSet: String
 
-    @Option(name: .long, help: "Bit widths, weights-activations-attention, each 8, 4, 3 or 2.")
-    var bits = "8-8-8"
-
-    @Option(name: .long, help: "How ranges are fixed: minmax, ema, percentile or omse.")
-    var observer = Observer.omse
+    @OptionGroup var planOptions: PlanOptions
 
     @Option(name: .long, help: "The folder to write.", completion: .directory)
     var out: String
@@ -48,16 +42,15 @@ struct Quantize: AsyncParsableCommand {
     var quiet = false
 
     func validate() throws {
-        if BitPlan(bits) == nil { throw ValidationError("--bits \(bits) is not W-A-T with widths of 8, 4, 3 or 2, as 4-4-8") }
         if samples < 1 || batch < 1 { throw ValidationError("--samples and --batch must be at least 1") }
     }
 
     func run() async throws {
-        guard let bits = BitPlan(bits) else { throw ValidationError("--bits \(bits)") }
         let url = URL(fileURLWithPath: model)
         if QuantizedFolder.isOne(url) { throw ValidationError("\(model) is quantized already; quantize the float model it came from") }
         let folder = CLIPModel.folder(of: url)
         let checkpoint = try Checkpoint.load(url)
+        let plan = try planOptions.plan(for: checkpoint.configuration)
         let classes = try ClassSet(contentsOf: URL(fileURLWithPath: classSet))
         let tokenizer = try Tokenizer.load(folder)
         let prompts = try classes.classes.flatMap { $0.texts(templates: classes.templates) }.map {
@@ -67,17 +60,19 @@ struct Quantize: AsyncParsableCommand {
             CLIPModel.preprocessorConfiguration(in: folder, side: checkpoint.configuration.imageSide))
         let calibrator = Calibrator(
             image: FloatImageEncoder(checkpoint, normalization: preprocessor.normalization), text: FloatTextEncoder(checkpoint),
-            activationBits: [bits.activations.rawValue], attentionBits: [bits.attention.rawValue], pool: threading.makePool())
+            activationBits: plan.widths(checkpoint.configuration, attentionOperands: false),
+            attentionBits: plan.widths(checkpoint.configuration, attentionOperands: true), pool: threading.makePool(), recipe: plan.recipe)
         let (count, digest) = try observeImages(calibrator, preprocessor)
         calibrator.observe(prompts: prompts)
-        let tensors = try QuantizedTensors(checkpoint, calibrator.finish(), observer: observer, bits: bits)
+        let tensors = try QuantizedTensors(checkpoint, calibrator.finish(), plan)
         try QuantizedFolder.write(
-            tensors, checkpoint: checkpoint, bits: bits, observer: observer, source: folder,
+            tensors, checkpoint: checkpoint, plan: plan, source: folder,
             provenance: QuantizedFolder.Provenance(
                 source: checkpoint.name, sourceSHA256: checkpoint.sha256, images: count, imagesSHA256: digest, prompts: prompts.count),
             to: URL(fileURLWithPath: out))
         Notices(isQuiet: quiet).note(
-            "wrote \(out): \(bits), \(observer.rawValue), calibrated on \(count) images and \(prompts.count) prompts")
+            "wrote \(out): \(plan.recipe.rawValue) \(plan.bits), \(plan.observer.rawValue), calibrated on \(count) images and \(prompts.count) prompts"
+        )
     }
 
     /// How many images were seen, and the SHA-256 of their crops.
