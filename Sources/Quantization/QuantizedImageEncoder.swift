@@ -20,9 +20,11 @@ package struct QuantizedImageEncoder: ImageEncoder {
     package var featureWidth: Int { configuration.projectionWidth }
 
     /// - Parameter normalization: the float value of each 8-bit sample, by channel: [3, 256].
+    /// - Parameter clock: is told what each part of a pass takes.
     /// - Precondition: `tensors` has the image tower of this configuration.
     package init(
-        _ tensors: QuantizedTensors, _ configuration: CLIPConfiguration, normalization: [Float], instructionSet: InstructionSet = .best
+        _ tensors: QuantizedTensors, _ configuration: CLIPConfiguration, normalization: [Float], instructionSet: InstructionSet = .best,
+        clock: StageClock? = nil
     ) {
         self.configuration = configuration
         kernels = FloatKernels(instructionSet)
@@ -40,7 +42,7 @@ package struct QuantizedImageEncoder: ImageEncoder {
         projection = tensors.projection("visual_projection.weight")
         transformer = QuantizedTransformer(
             configuration: configuration.vision, blocks: tensors.blocks(.vision, depth: configuration.vision.depth), isCausal: false,
-            instructionSet: instructionSet)
+            instructionSet: instructionSet, clock: clock)
     }
 
     package func encode(
@@ -65,13 +67,22 @@ package struct QuantizedImageEncoder: ImageEncoder {
         let tokens = configuration.visionPositions
         let size = (tokens - 1) * patch.weight.inputs
         let patches = workspace.buffer(8, of: UInt8.self, count: count * size)
-        pool.forEach(count) { gather(crops + $0 * imageSide * imageSide * 3, patches + $0 * size) }
+        pool.forEach(count) { image in
+            timed(.patches) { _ in gather(crops + image * imageSide * imageSide * 3, patches + image * size) }
+        }
         let hidden = workspace.buffer(9, of: Float.self, count: count * tokens * width)
         embed(patches, count, hidden, workspace, pool)
         let pooled = workspace.buffer(10, of: Float.self, count: count * width)
         let sequences = (0..<count).map { TokenSequence(rows: $0 * tokens..<($0 + 1) * tokens, pooled: $0 * tokens) }
         transformer.forward(hidden: hidden, rows: count * tokens, sequences: sequences, pooled: pooled, workspace: workspace, pool: pool)
-        project(pooled, rows: count, norm: postNorm, projection, epsilon: configuration.vision.layerNormEpsilon, kernels, features)
+        timed(.projection) { _ in
+            project(pooled, rows: count, norm: postNorm, projection, epsilon: configuration.vision.layerNormEpsilon, kernels, features)
+        }
+    }
+
+    private func timed(_ stage: StageClock.Stage, _ body: (UnsafeMutablePointer<Int64>?) -> Void) {
+        guard let clock = transformer.clock else { return body(nil) }
+        clock.measure(stage) { body($0) }
     }
 
     /// hidden = LayerNorm([class; patches * weight^T] + positions)
@@ -121,12 +132,15 @@ package struct QuantizedImageEncoder: ImageEncoder {
         let scratch = UnsafeMutableRawPointer(workspace.buffer(11, of: UInt8.self, count: parts * each))
         _ = patch.withChannels { channels in
             pool.forEach(parts) { part in
-                for image in 0..<count {
-                    let matrix = CodeMatrix(
-                        patches + image * rows * inputs, stride: inputs, rows: rows, columns: inputs, meaning: patch.input)
-                    gemm.multiply(
-                        matrix, patch.weight, channels: channels, to: .floats(hidden + (image * (rows + 1) + 1) * width), stride: width,
-                        panels: panels * part / parts..<panels * (part + 1) / parts, scratch: scratch + part * each)
+                timed(.products) { epilogues in
+                    for image in 0..<count {
+                        let matrix = CodeMatrix(
+                            patches + image * rows * inputs, stride: inputs, rows: rows, columns: inputs, meaning: patch.input)
+                        gemm.multiply(
+                            matrix, patch.weight, channels: channels, to: .floats(hidden + (image * (rows + 1) + 1) * width), stride: width,
+                            panels: panels * part / parts..<panels * (part + 1) / parts, scratch: scratch + part * each,
+                            epilogueTicks: epilogues)
+                    }
                 }
             }
         }

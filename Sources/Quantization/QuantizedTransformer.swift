@@ -11,14 +11,19 @@ package struct QuantizedTransformer: Sendable {
     let gemm: IntegerGEMM
     let attention: IntegerAttention
     let kernels: FloatKernels
+    let clock: StageClock?
 
-    init(configuration: TowerConfiguration, blocks: [QuantizedBlock], isCausal: Bool, instructionSet: InstructionSet) {
+    init(
+        configuration: TowerConfiguration, blocks: [QuantizedBlock], isCausal: Bool, instructionSet: InstructionSet,
+        clock: StageClock? = nil
+    ) {
         self.configuration = configuration
         self.blocks = blocks
         self.isCausal = isCausal
         gemm = IntegerGEMM(instructionSet)
         attention = IntegerAttention(instructionSet)
         kernels = FloatKernels(instructionSet)
+        self.clock = clock
     }
 
     /// Runs all blocks: `hidden` [rows, width] is changed in place, `pooled` [sequences.count, width] receives the pooled rows of the last
