@@ -73,5 +73,27 @@ static inline __attribute__((always_inline)) void tile(const int R, const int P,
 
 void p4q_gemm_avx2_narrow(const p4q_gemm *gemm, void *scratch) { run_product(gemm, scratch); }
 
+int64_t p4q_gemm_peak_avx2_narrow(int64_t steps, int64_t rounds) {
+    __m256i c[6], sums[6], x = _mm256_set1_epi8(1), y = _mm256_set1_epi8(2), ones = _mm256_set1_epi16(1);
+    for (int i = 0; i < 6; i++) c[i] = sums[i] = _mm256_setzero_si256();
+    for (int64_t round = 0; round < rounds; round++) {
+        for (int64_t step = 0; step < steps; step++) {
+#pragma clang loop unroll(full)
+            for (int i = 0; i < 6; i++) {
+                __m256i products;
+                __asm__ volatile("vpmaddubsw %2, %1, %0" : "=x"(products) : "x"(x), "x"(y));  // so that none is optimised away
+                c[i] = _mm256_add_epi16(c[i], products);
+            }
+        }
+#pragma clang loop unroll(full)
+        for (int i = 0; i < 6; i++) {
+            sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(c[i], ones));
+            c[i] = _mm256_setzero_si256();
+            __asm__ volatile("" : "+x"(sums[i]), "+x"(c[i]));
+        }
+    }
+    return rounds * steps * 6 * 32 * 2;
+}
+
 #pragma clang attribute pop
 #endif

@@ -11,6 +11,7 @@ p4q_gemm_kernel p4q_gemm_scalar, p4q_gemm_avx2_wide, p4q_gemm_avx2_narrow, p4q_g
 
 typedef int64_t p4q_gemm_peak_loop(int64_t rounds);
 
+int64_t p4q_gemm_peak_avx2_narrow(int64_t steps, int64_t rounds);  // with a widening after each `steps` sums of 16 bits
 p4q_gemm_peak_loop p4q_gemm_peak_scalar, p4q_gemm_peak_avx2, p4q_gemm_peak_avx_vnni, p4q_gemm_peak_avx512_vnni, p4q_gemm_peak_neon,
     p4q_gemm_peak_neon_dot, p4q_gemm_peak_neon_i8mm;
 
@@ -33,6 +34,7 @@ enum {
     CHUNK_BYTES = 1 << 18,  // of a chunk's activations: half of a 512 KiB second-level cache
     LEAST_CHUNK = 96,       // rows, however long: unpacking must be spread over enough of them
     LARGEST_CHUNK = 512,    // rows, however short: their accumulators take 64 bytes a panel
+    BLOCK_PREFIX = 64,      // before a block's unpacked weights: what a kernel knows of each channel of it
     GROUPED_INPUTS = 32,    // a multiple of every packed group and of the 16 inputs that activations are copied by
 };
 
@@ -52,7 +54,7 @@ static inline p4q_gemm_blocks gemm_blocks(int64_t m, int64_t k, int64_t element,
     b.rows = (m + chunks - 1) / chunks;
     b.inputs = round_up((row + blocks - 1) / blocks, GROUPED_INPUTS);
     b.a = 0;
-    b.b = b.a + round_up(b.rows * row * element, 64);
+    b.b = b.a + round_up(b.rows * row * element, 64) + BLOCK_PREFIX;
     b.acc = b.b + b.inputs * P4Q_PANEL * element * panels;
     b.terms = b.acc + b.rows * P4Q_PANEL * panels * (int64_t)sizeof(int32_t);
     b.bytes = b.terms + round_up(b.rows * (int64_t)sizeof(int32_t), 64);
@@ -64,7 +66,7 @@ static inline int64_t gemm_scratch_bound(int64_t m, int64_t k, int64_t element, 
     int64_t row = larger(round_up(k, GROUPED_INPUTS), GROUPED_INPUTS) * element, rows = smaller(m, LARGEST_CHUNK);
     int64_t a = larger(smaller(rows, LEAST_CHUNK) * row, smaller(rows * row, CHUNK_BYTES));
     int64_t each = P4Q_PANEL * panels * (int64_t)sizeof(int32_t) + (int64_t)sizeof(int32_t);
-    return round_up(a, 64) + BLOCK_BYTES * panels + round_up(rows * each, 64) + 128;
+    return round_up(a, 64) + BLOCK_PREFIX + BLOCK_BYTES * panels + round_up(rows * each, 64) + 128;
 }
 
 #endif

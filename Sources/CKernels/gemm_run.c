@@ -27,10 +27,13 @@ int64_t p4q_gemm_scratch_bytes(p4q_isa isa, int64_t m, int64_t k) {
     return larger(gemm_scratch_bound(m, k, element, panels), round_up(k, 64));
 }
 
-int64_t p4q_gemm_peak(p4q_isa isa, int64_t rounds) {
+int64_t p4q_gemm_peak(p4q_isa isa, int32_t a_top, int32_t w_bits, int64_t rounds) {
+    (void)a_top, (void)w_bits;
     switch (isa) {
 #if defined(__x86_64__)
-    case P4Q_ISA_AVX2: return p4q_gemm_peak_avx2(rounds);
+    case P4Q_ISA_AVX2:
+        if (narrow_steps(a_top, w_bits) >= LEAST_NARROW_STEPS) return p4q_gemm_peak_avx2_narrow(narrow_steps(a_top, w_bits), rounds);
+        return p4q_gemm_peak_avx2(rounds);
     case P4Q_ISA_AVX_VNNI: return p4q_gemm_peak_avx_vnni(rounds);
     case P4Q_ISA_AVX512_VNNI: return p4q_gemm_peak_avx512_vnni(rounds);
 #elif defined(__aarch64__)

@@ -16,6 +16,12 @@ struct IntegerPass {
     private var headWidth: Int { width / heads }
     private var gemm: IntegerGEMM { transformer.gemm }
 
+    /// Runs `body`, which adds what it spends on epilogues to its argument, and tells the clock, if there is one.
+    private func timed(_ stage: StageClock.Stage, _ body: (UnsafeMutablePointer<Int64>?) -> Void) {
+        guard let clock = transformer.clock else { return body(nil) }
+        clock.measure(stage) { body($0) }
+    }
+
     private func codes(_ slot: Slot, _ count: Int) -> UnsafeMutablePointer<UInt8> {
         workspace.buffer(slot.rawValue, of: UInt8.self, count: count)
     }
@@ -87,12 +93,14 @@ struct IntegerPass {
                 guard let gamma = gamma.baseAddress, let beta = beta.baseAddress else { return }
                 pool.forEachRange(rows) { range in
                     let start = range.lowerBound * width
-                    transformer.kernels.layerNorm(
-                        x + start, inputStride: width, gamma: gamma, beta: beta, epsilon: transformer.configuration.layerNormEpsilon,
-                        rows: range.count, width: width, output: normed + start, outputStride: width)
-                    gemm.quantize(
-                        normed + start, stride: width, rows: range.count, width: width, by: meaning, to: codes + start,
-                        codesStride: width)
+                    timed(.layerNorm) { _ in
+                        transformer.kernels.layerNorm(
+                            x + start, inputStride: width, gamma: gamma, beta: beta, epsilon: transformer.configuration.layerNormEpsilon,
+                            rows: range.count, width: width, output: normed + start, outputStride: width)
+                        gemm.quantize(
+                            normed + start, stride: width, rows: range.count, width: width, by: meaning, to: codes + start,
+                            codesStride: width)
+                    }
                 }
             }
         }
@@ -112,9 +120,12 @@ struct IntegerPass {
                 guard !share.isEmpty else { continue }
                 let weight = product.layer.weight
                 let matrix = CodeMatrix(input, stride: weight.inputs, rows: rows, columns: weight.inputs, meaning: product.layer.input)
-                _ = product.layer.withChannels {
-                    gemm.multiply(
-                        matrix, weight, channels: $0, to: product.output, stride: weight.outputs, panels: share, scratch: scratch)
+                timed(.products) { epilogues in
+                    _ = product.layer.withChannels {
+                        gemm.multiply(
+                            matrix, weight, channels: $0, to: product.output, stride: weight.outputs, panels: share, scratch: scratch,
+                            epilogueTicks: epilogues)
+                    }
                 }
             }
         }
@@ -145,12 +156,14 @@ struct IntegerPass {
                     queries: matrix(query + offset, rows.count, block.queryCodes),
                     keys: (nil, matrix(key + offset, rows.count, block.keyCodes)),
                     values: (nil, matrix(value + offset, rows.count, block.valueCodes)), isCausal: transformer.isCausal)
-                transformer.attention.attend(
-                    head, probabilities: block.probabilities, to: output + offset, stride: width, meaning: block.output.input,
-                    scratch: scratch,
-                    seen: tap.map { tap in
-                        { tap(number, .probabilities(sequence: index / heads, head: index % heads, $0)) }
-                    })
+                timed(.attention) { _ in
+                    transformer.attention.attend(
+                        head, probabilities: block.probabilities, to: output + offset, stride: width, meaning: block.output.input,
+                        scratch: scratch,
+                        seen: tap.map { tap in
+                            { tap(number, .probabilities(sequence: index / heads, head: index % heads, $0)) }
+                        })
+                }
             }
         }
     }
@@ -172,9 +185,11 @@ struct IntegerPass {
                 let head = IntegerAttention.Head(
                     queries: matrix(query + place, 1, block.queryCodes), keys: (nil, matrix(key + offset, visible, block.keyCodes)),
                     values: (nil, matrix(value + offset, visible, block.valueCodes)), isCausal: false)
-                transformer.attention.attend(
-                    head, probabilities: block.probabilities, to: output + place, stride: width, meaning: block.output.input,
-                    scratch: scratch)
+                timed(.attention) { _ in
+                    transformer.attention.attend(
+                        head, probabilities: block.probabilities, to: output + place, stride: width, meaning: block.output.input,
+                        scratch: scratch)
+                }
             }
         }
     }

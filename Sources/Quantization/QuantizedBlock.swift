@@ -108,12 +108,15 @@ extension QuantizedTensors {
     }
 
     /// A tower's blocks.
-    func stack(_ tower: Tower, _ configuration: CLIPConfiguration, instructionSet: InstructionSet) -> any TransformerStack {
+    func stack(
+        _ tower: Tower, _ configuration: CLIPConfiguration, instructionSet: InstructionSet, clock: StageClock? = nil
+    ) -> any TransformerStack {
         let shape = tower == .vision ? configuration.vision : configuration.text
         switch recipe {
         case .paper:
             return QuantizedTransformer(
-                configuration: shape, blocks: blocks(tower, depth: shape.depth), isCausal: tower == .text, instructionSet: instructionSet)
+                configuration: shape, blocks: blocks(tower, depth: shape.depth), isCausal: tower == .text, instructionSet: instructionSet,
+                clock: clock)
         case .reference:
             return ReferenceTransformer(
                 configuration: shape, blocks: referenceBlocks(tower, depth: shape.depth), isCausal: tower == .text,

@@ -52,7 +52,9 @@ package enum QuantizedFolder {
     }
 
     /// Loads such a folder; weights are read in place from the mapped file.
-    package static func load(_ folder: URL, tokenizer: URL? = nil, instructionSet: InstructionSet = .best) throws -> CLIPModel {
+    package static func load(_ folder: URL, tokenizer: URL? = nil, instructionSet: InstructionSet = .best, clock: StageClock? = nil) throws
+        -> CLIPModel
+    {
         let file = folder.appendingPathComponent("config.json")
         guard let plan = QuantizationDescription(configuration: file)?.plan else {
             throw QuantizationError.description(file: file.path, reason: "has no quantization_config that this program knows")
@@ -75,7 +77,8 @@ package enum QuantizedFolder {
         return CLIPModel(
             name: folder.standardizedFileURL.lastPathComponent, sha256: digest, preprocessor: preprocessor,
             imageEncoder: QuantizedImageEncoder(
-                tensors, configuration, normalization: try ImagePreprocessor(preprocessor).normalization, instructionSet: instructionSet),
+                tensors, configuration, normalization: try ImagePreprocessor(preprocessor).normalization, instructionSet: instructionSet,
+                clock: clock),
             text: text, scale: scale[0])
     }
 

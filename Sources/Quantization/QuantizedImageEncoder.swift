@@ -6,6 +6,7 @@ package struct QuantizedImageEncoder: ImageEncoder {
     package let configuration: CLIPConfiguration
     private let transformer: any TransformerStack
     private let gemm: IntegerGEMM
+    private let clock: StageClock?
     private let patch: QuantizedDense
     /// Code of each 8-bit sample, by channel: [3, 256]
     private let pixelCodes: [UInt8]
@@ -21,9 +22,11 @@ package struct QuantizedImageEncoder: ImageEncoder {
     package var featureWidth: Int { configuration.projectionWidth }
 
     /// - Parameter normalization: the float value of each 8-bit sample, by channel: [3, 256].
+    /// - Parameter clock: is told what each part of a pass takes.
     /// - Precondition: `tensors` has the image tower of this configuration.
     package init(
-        _ tensors: QuantizedTensors, _ configuration: CLIPConfiguration, normalization: [Float], instructionSet: InstructionSet = .best
+        _ tensors: QuantizedTensors, _ configuration: CLIPConfiguration, normalization: [Float], instructionSet: InstructionSet = .best,
+        clock: StageClock? = nil
     ) {
         self.configuration = configuration
         kernels = FloatKernels(instructionSet)
@@ -34,7 +37,8 @@ package struct QuantizedImageEncoder: ImageEncoder {
         preNorm = tensors.norm("vision_model.pre_layrnorm")
         postNorm = tensors.norm("vision_model.post_layernorm")
         projection = tensors.projection("visual_projection.weight")
-        transformer = tensors.stack(.vision, configuration, instructionSet: instructionSet)
+        self.clock = clock
+        transformer = tensors.stack(.vision, configuration, instructionSet: instructionSet, clock: clock)
     }
 
     package func encode(
@@ -73,7 +77,9 @@ package struct QuantizedImageEncoder: ImageEncoder {
         let tokens = configuration.visionPositions
         let size = (tokens - 1) * patch.weight.inputs
         let patches = workspace.buffer(8, of: UInt8.self, count: count * size)
-        pool.forEach(count) { gather(crops + $0 * imageSide * imageSide * 3, patches + $0 * size) }
+        pool.forEach(count) { image in
+            timed(.patches) { _ in gather(crops + image * imageSide * imageSide * 3, patches + image * size) }
+        }
         tap?(nil, .codes(.patchInput, UnsafeBufferPointer(start: patches, count: count * size)))
         let hidden = workspace.buffer(9, of: Float.self, count: count * tokens * width)
         embed(patches, count, hidden, workspace, pool)
@@ -81,7 +87,14 @@ package struct QuantizedImageEncoder: ImageEncoder {
         let sequences = (0..<count).map { TokenSequence(rows: $0 * tokens..<($0 + 1) * tokens, pooled: $0 * tokens) }
         transformer.forward(
             hidden: hidden, rows: count * tokens, sequences: sequences, pooled: pooled, workspace: workspace, pool: pool, tap: tap)
-        project(pooled, rows: count, norm: postNorm, projection, epsilon: configuration.vision.layerNormEpsilon, kernels, features)
+        timed(.projection) { _ in
+            project(pooled, rows: count, norm: postNorm, projection, epsilon: configuration.vision.layerNormEpsilon, kernels, features)
+        }
+    }
+
+    private func timed(_ stage: StageClock.Stage, _ body: (UnsafeMutablePointer<Int64>?) -> Void) {
+        guard let clock = clock else { return body(nil) }
+        clock.measure(stage) { body($0) }
     }
 
     /// hidden = LayerNorm([class; patches * weight^T] + positions)
@@ -130,12 +143,15 @@ package struct QuantizedImageEncoder: ImageEncoder {
         let scratch = UnsafeMutableRawPointer(workspace.buffer(11, of: UInt8.self, count: parts * each))
         _ = patch.withChannels { channels in
             pool.forEach(parts) { part in
-                for image in 0..<count {
-                    let matrix = CodeMatrix(
-                        patches + image * rows * inputs, stride: inputs, rows: rows, columns: inputs, meaning: patch.input)
-                    gemm.multiply(
-                        matrix, patch.weight, channels: channels, to: .floats(hidden + (image * (rows + 1) + 1) * width), stride: width,
-                        panels: panels * part / parts..<panels * (part + 1) / parts, scratch: scratch + part * each)
+                timed(.products) { epilogues in
+                    for image in 0..<count {
+                        let matrix = CodeMatrix(
+                            patches + image * rows * inputs, stride: inputs, rows: rows, columns: inputs, meaning: patch.input)
+                        gemm.multiply(
+                            matrix, patch.weight, channels: channels, to: .floats(hidden + (image * (rows + 1) + 1) * width), stride: width,
+                            panels: panels * part / parts..<panels * (part + 1) / parts, scratch: scratch + part * each,
+                            epilogueTicks: epilogues)
+                    }
                 }
             }
         }

@@ -20,14 +20,19 @@ package struct QuantizedTransformer: TransformerStack {
     let gemm: IntegerGEMM
     let attention: IntegerAttention
     let kernels: FloatKernels
+    let clock: StageClock?
 
-    init(configuration: TowerConfiguration, blocks: [QuantizedBlock], isCausal: Bool, instructionSet: InstructionSet) {
+    init(
+        configuration: TowerConfiguration, blocks: [QuantizedBlock], isCausal: Bool, instructionSet: InstructionSet,
+        clock: StageClock? = nil
+    ) {
         self.configuration = configuration
         self.blocks = blocks
         self.isCausal = isCausal
         gemm = IntegerGEMM(instructionSet)
         attention = IntegerAttention(instructionSet)
         kernels = FloatKernels(instructionSet)
+        self.clock = clock
     }
 
     func forward(

@@ -1,4 +1,4 @@
-package import CLIP
+internal import CLIP
 internal import Tensors
 
 /// A block of the recipe `reference`: integers where a linear map takes codes with a scale a channel, floats elsewhere.

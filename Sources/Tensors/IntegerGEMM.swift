@@ -25,11 +25,12 @@ package struct IntegerGEMM: Sendable {
     }
 
     /// Computes the channels of `panels` (all of them if nil) for all rows of `activations`. `scratch` belongs to this call alone.
+    /// The time that epilogues take is added to `epilogueTicks`.
     ///
     /// - Precondition: `activations.columns == weights.inputs`.
     package func multiply(
         _ activations: CodeMatrix, _ weights: PackedMatrix, channels: ChannelScales, to output: ProductOutput, stride: Int,
-        panels: Range<Int>? = nil, scratch: UnsafeMutableRawPointer
+        panels: Range<Int>? = nil, scratch: UnsafeMutableRawPointer, epilogueTicks: UnsafeMutablePointer<Int64>? = nil
     ) {
         precondition(
             activations.columns == weights.inputs,
@@ -46,6 +47,7 @@ package struct IntegerGEMM: Sendable {
         output.describe(in: &product.epilogue)
         product.epilogue.out_stride = Int64(stride)
         product.epilogue.out_visible = -1
+        product.epilogue_ticks = epilogueTicks
         weights.sums.withUnsafeBufferPointer { sums in
             weights.withUnsafeBytes { bytes in
                 product.w_sums = sums.baseAddress
@@ -65,15 +67,18 @@ package struct IntegerGEMM: Sendable {
             Float(quantizer.top), codes, Int64(codesStride))
     }
 
-    /// Operations a second (a multiplication and an addition are two) of the instruction set's integer dot product on registers alone, on one
-    /// thread: the best of several runs that take `milliseconds` together.
-    package func peakOperationsPerSecond(milliseconds: Int = 100) -> Double {
+    /// Operations a second (a multiplication and an addition are two) of the integer dot product that these widths take, on registers alone, on
+    /// one thread: the best of several runs that take `milliseconds` together.
+    package func peakOperationsPerSecond(activations: BitWidth, weights: BitWidth, milliseconds: Int = 100) -> Double {
         let clock = ContinuousClock()
         let end = clock.now + .milliseconds(milliseconds)
         var best = 0.0
         repeat {
             var operations: Int64 = 0
-            let time = clock.measure { operations = p4q_gemm_peak(instructionSet.code, 1 << 18) }
+            let time = clock.measure {
+                operations = p4q_gemm_peak(
+                    instructionSet.code, Int32(activations.unsignedRange.upperBound), Int32(weights.rawValue), 1 << 16)
+            }
             best = max(best, Double(operations) / (time / .seconds(1)))
         } while clock.now < end
         return best

@@ -3,7 +3,9 @@ import Testing
 
 /// What a person or a script sees of the program.
 @Suite(.serialized) struct CommandTests {
-    @Test(arguments: ModelForm.allCases) func `classify prints results in order, and failures cost only themselves`(form: ModelForm) async throws {
+    @Test(arguments: ModelForm.allCases) func `classify prints results in order, and failures cost only themselves`(form: ModelForm)
+        async throws
+    {
         let folder = try TemporaryFolder()
         let model = try await form.write(to: folder)
         let paths = [
@@ -23,7 +25,9 @@ import Testing
         #expect(table.code == 0 && table.output.contains("probability") && table.output.contains("a.jpg"))
     }
 
-    @Test(arguments: ModelForm.allCases) func `every flag has an environment variable, and the command line wins`(form: ModelForm) async throws {
+    @Test(arguments: ModelForm.allCases) func `every flag has an environment variable, and the command line wins`(form: ModelForm)
+        async throws
+    {
         let folder = try TemporaryFolder()
         let model = try await form.write(to: folder)
         let image = try folder.write("a.jpg", Pictures.jpeg)

@@ -37,7 +37,9 @@ import Testing
         #expect(await worker.stop() == 0)
     }
 
-    @Test func `widths of parts and layers are taken from options and a file, kept in config.json, and used when it is loaded`() async throws {
+    @Test func `widths of parts and layers are taken from options and a file, kept in config.json, and used when it is loaded`()
+        async throws
+    {
         let folder = try TemporaryFolder()
         try RandomCLIP.write(RandomCLIP.small, to: folder.url)
         let image = try folder.write("a.jpg", Pictures.jpeg)

@@ -96,7 +96,9 @@ struct ReferenceTests {
             RandomShape(name: "ViT-B/16", width: 768, depth: 12, patch: 16),
             RandomShape(name: "ViT-L/14", width: 1024, depth: 24, patch: 14),
         ])
-    func `photographs are classified by larger random shapes`(shape: RandomShape) async throws { try await classifyPhotographs(shape, .float) }
+    func `photographs are classified by larger random shapes`(shape: RandomShape) async throws {
+        try await classifyPhotographs(shape, .float)
+    }
 
     private func classifyPhotographs(_ shape: RandomShape, _ form: ModelForm) async throws {
         let folder = try TemporaryFolder()

@@ -17,7 +17,9 @@ import Transport
         }
     }
 
-    @Test(arguments: ModelForm.allCases) func `ten thousand jobs, one in twenty damaged, are each answered once, and memory stays`(form: ModelForm) async throws {
+    @Test(arguments: ModelForm.allCases) func `ten thousand jobs, one in twenty damaged, are each answered once, and memory stays`(
+        form: ModelForm
+    ) async throws {
         let folder = try TemporaryFolder()
         let model = try await form.write(to: folder)
         let worker = try await RunningWorker(model: model, ["--labels", "cat,dog,fish", "--top-k", "1"])
@@ -89,7 +91,9 @@ import Transport
         withExtendedLifetime(sender) {}
     }
 
-    @Test(arguments: ModelForm.allCases) func `bad messages, expired jobs, unknown and inline class sets, references`(form: ModelForm) async throws {
+    @Test(arguments: ModelForm.allCases) func `bad messages, expired jobs, unknown and inline class sets, references`(form: ModelForm)
+        async throws
+    {
         let folder = try TemporaryFolder()
         let model = try await form.write(to: folder)
         let image = try folder.write("a.jpg", Pictures.jpeg)

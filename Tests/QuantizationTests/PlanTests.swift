@@ -41,7 +41,8 @@ struct PlanTests {
     }
 
     @Test(arguments: [
-        "- match: a\n  weights: 5", "- match: a\n  weigths: 8", "- weights: 8", "- match: a", "match: a", "- {", "- match: a\n  observer: best",
+        "- match: a\n  weights: 5", "- match: a\n  weigths: 8", "- weights: 8", "- match: a", "match: a", "- {",
+        "- match: a\n  observer: best",
     ])
     func `a file with a mistake is refused`(text: String) {
         #expect(code { _ = try file(text) } == "quantization.overrides_invalid")
@@ -92,15 +93,19 @@ struct PlanTests {
 
     @Test func `layers of mixed widths agree with the simulation, and come back from a file as they were`() throws {
         let plan = plan([
-            PlanOverride(match: "*.0.fc1", weights: .eight, activations: .eight), PlanOverride(match: "*.1.qkv", weights: .two, attention: .four),
+            PlanOverride(match: "*.0.fc1", weights: .eight, activations: .eight),
+            PlanOverride(match: "*.1.qkv", weights: .two, attention: .four),
             PlanOverride(match: "*.k", attention: .three), PlanOverride(match: "vision.2.out", weights: .three, activations: .two),
-            PlanOverride(match: "vision.patch", activations: .eight, observer: .minMax), PlanOverride(match: "text.*.probs", observer: .ema),
+            PlanOverride(match: "vision.patch", activations: .eight, observer: .minMax),
+            PlanOverride(match: "text.*.probs", observer: .ema),
         ])
         try plan.validate(for: Self.configuration)
         let checkpoint = ShapedCLIP.odd.checkpoint
         let tensors = try QuantizedTensors(checkpoint, calibrate(plan, checkpoint), plan)
         let agreement = compareLayers(ShapedCLIP.odd, checkpoint, tensors) { tower, block, map in
-            let layer = map == "patch" ? "patch" : map.hasPrefix("mlp.") ? "\(block).\(map.dropFirst(4))" : map.contains("out") ? "\(block).out" : "\(block).qkv"
+            let layer =
+                map == "patch"
+                ? "patch" : map.hasPrefix("mlp.") ? "\(block).\(map.dropFirst(4))" : map.contains("out") ? "\(block).out" : "\(block).qkv"
             return plan.weights("\(tower.rawValue).\(layer)").rawValue
         }
         #expect(agreement.faults.isEmpty, "\(agreement.faults.count) faults: \(agreement.faults.prefix(5))")

@@ -177,12 +177,16 @@ struct ReferenceRecipeTests {
         #expect(Set(expected).count > 100)
         for set in InstructionSet.supported {
             for threads in 1...3 {
-                for batch in [1, 3, 5] { #expect(features(set, threads, batch) == expected, "\(set), \(threads) threads, batches of \(batch)") }
+                for batch in [1, 3, 5] {
+                    #expect(features(set, threads, batch) == expected, "\(set), \(threads) threads, batches of \(batch)")
+                }
             }
         }
     }
 
-    @Test(arguments: [Observer.minMax, .ema, .omse]) func `a channel's scale comes from that channel's values alone`(observer: Observer) throws {
+    @Test(arguments: [Observer.minMax, .ema, .omse]) func `a channel's scale comes from that channel's values alone`(observer: Observer)
+        throws
+    {
         let (shape, checkpoint) = (ShapedCLIP.odd, ShapedCLIP.odd.checkpoint)
         let calibration = Self.calibrate(shape, checkpoint)
         var seen: [String: [Float]] = [:]

@@ -4,3 +4,4 @@
 #include "p4q_isa.h"
 #include "p4q_pause.h"
 #include "p4q_resample.h"
+#include "p4q_ticks.h"

@@ -89,6 +89,7 @@ typedef struct {
     int64_t first_panel;     // only panels first_panel..<end_panel are computed, so that threads can share a product
     int64_t end_panel;
     p4q_epilogue epilogue;
+    int64_t *epilogue_ticks; // NULL, or the time that epilogues take is added here (p4q_ticks.h)
 } p4q_gemm;
 
 // Bytes of scratch that p4q_gemm_run needs for every problem of at most these m and k, whatever its n and bits.
@@ -113,8 +114,8 @@ void p4q_pack_keys(const p4q_rows *segments, int64_t count, int64_t k, uint8_t *
 // Values [rows, n] become an operand of n channels whose inputs are the rows (p4q_packed_bytes(n, rows, 8)); sums [n].
 void p4q_pack_values(const p4q_rows *segments, int64_t count, int64_t n, uint8_t *packed, int32_t *sums);
 
-// Runs the instruction set's integer dot product on registers alone, `rounds` times; the number of operations (a multiplication and an
-// addition are two) that were done. Timed, it is the limit that p4q_gemm_run is measured against.
-int64_t p4q_gemm_peak(p4q_isa isa, int64_t rounds);
+// Runs the integer dot product that p4q_gemm_run uses for codes up to a_top and weights of w_bits on registers alone, `rounds` times; the
+// number of operations (a multiplication and an addition are two) that were done. Timed, it is the limit that p4q_gemm_run is measured against.
+int64_t p4q_gemm_peak(p4q_isa isa, int32_t a_top, int32_t w_bits, int64_t rounds);
 
 #endif

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CLIP
 import Foundation
+import Imaging
 import Quantization
 import Tensors
 
@@ -17,37 +18,71 @@ struct BenchModelOptions: ParsableArguments {
     @Option(name: .long, help: "Weights made up at start: vit-b-32, vit-b-16 or vit-l-14.")
     var random: KnownShape?
 
-    @Option(name: .long, help: "A model to load instead.", completion: .directory)
+    @Option(name: .long, help: "A model to load instead, float or quantized.", completion: .directory)
     var model: String?
 
-    @Option(name: .long, help: "Bit widths, weights-activations-attention; 32 is float.")
-    var bits = "32"
+    @Option(name: .long, help: "Bit widths, weights-activations-attention; 32 is float. A quantized model has its own.")
+    var bits: String?
 
     func validate() throws {
         if (random == nil) == (model == nil) { throw ValidationError("give either --random SHAPE or --model DIR") }
-        if bits != "32" && BitPlan(bits) == nil { throw ValidationError("--bits \(bits) is neither 32 (float) nor W-A-T, as 8-8-8") }
+        if let bits, bits != "32", BitPlan(bits) == nil {
+            throw ValidationError("--bits \(bits) is neither 32 (float) nor W-A-T, as 8-8-8")
+        }
     }
 
-    /// Its image tower, in float or quantized by ranges of a few made-up pictures: what they are doesn't change the speed.
-    func imageEncoder(_ checkpoint: Checkpoint, normalization: [Float], pool: ThreadPool) throws -> any ImageEncoder {
+    /// The model's image tower; `clock` is told what its parts take, if it is quantized.
+    func subject(pool: ThreadPool, clock: StageClock? = nil) throws -> BenchSubject {
+        if let model, QuantizedFolder.isOne(URL(fileURLWithPath: model)) { return try quantizedFolder(URL(fileURLWithPath: model), clock) }
+        let checkpoint = try checkpoint()
         let set = try ProcessorOptions.instructionSet()
-        let float = FloatImageEncoder(checkpoint, normalization: normalization, kernels: FloatKernels(set))
-        guard let plan = BitPlan(bits) else { return float }
-        let calibrator = Calibrator(image: float, text: nil, activationBits: [], attentionBits: [], pool: pool)
-        let samples = 2 * float.imageSide * float.imageSide * 3
+        let float = try CLIPModel.forImages(checkpoint, kernels: FloatKernels(set))
+        guard let plan = bits.flatMap(BitPlan.init) else {
+            return BenchSubject(model: float, configuration: checkpoint.configuration, bits: nil)
+        }
+        let normalization = try ImagePreprocessor(float.preprocessor).normalization
+        let tower = FloatImageEncoder(checkpoint, normalization: normalization, kernels: FloatKernels(set))
+        // Quantized by the ranges of a few made-up pictures: what they are doesn't change the speed.
+        let calibrator = Calibrator(image: tower, text: nil, activationBits: [], attentionBits: [], pool: pool)
+        let samples = 2 * tower.imageSide * tower.imageSide * 3
         calibrator.observe(crops: (0..<samples).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 13) })
         let tensors = try QuantizedTensors(checkpoint, calibrator.finish(), observer: .minMax, bits: plan, towers: [.vision])
-        return QuantizedImageEncoder(tensors, checkpoint.configuration, normalization: normalization, instructionSet: set)
+        let encoder = QuantizedImageEncoder(
+            tensors, checkpoint.configuration, normalization: normalization, instructionSet: set, clock: clock)
+        let model = CLIPModel(
+            name: float.name, sha256: float.sha256, preprocessor: float.preprocessor, imageEncoder: encoder, text: nil, scale: float.scale)
+        return BenchSubject(model: model, configuration: checkpoint.configuration, bits: plan)
     }
 
-    /// Its weights.
-    func checkpoint() throws -> Checkpoint {
+    private func quantizedFolder(_ folder: URL, _ clock: StageClock?) throws -> BenchSubject {
+        let configuration = folder.appendingPathComponent("config.json")
+        let plan = QuantizationDescription(configuration: configuration).flatMap { BitPlan($0.bits) }
+        if let bits, bits != plan?.description {
+            throw ValidationError("\(folder.path) is quantized at \(plan?.description ?? "?"); leave --bits \(bits) out")
+        }
+        return BenchSubject(
+            model: try QuantizedFolder.load(folder, instructionSet: try ProcessorOptions.instructionSet(), clock: clock),
+            configuration: try CLIPConfiguration(contentsOf: configuration), bits: plan)
+    }
+
+    private func checkpoint() throws -> Checkpoint {
         if let model { return try Checkpoint.load(URL(fileURLWithPath: model)) }
         guard let random else { throw ValidationError("give either --random SHAPE or --model DIR") }
         return Checkpoint.random(
             random.configuration, name: "random \(random.rawValue)", seed: 1,
             prefixes: ["vision_model.", "visual_projection.", "logit_scale"])
     }
+}
+
+/// A model under measurement.
+struct BenchSubject {
+    let model: CLIPModel
+    let configuration: CLIPConfiguration
+
+    /// nil: float.
+    let bits: BitPlan?
+
+    var bitsText: String { bits?.description ?? "32" }
 }
 
 /// Seconds that calls take, repeated for a stated time.

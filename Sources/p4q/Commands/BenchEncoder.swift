@@ -1,6 +1,7 @@
 import ArgumentParser
 import CLIP
 import Foundation
+import Quantization
 import Synchronization
 import Tensors
 
@@ -27,11 +28,10 @@ struct BenchEncoder: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let checkpoint = try modelOptions.checkpoint()
-        let configuration = checkpoint.configuration
-        let table = (0..<768).map { Float($0 % 256) / 127.5 - 1 }
         let pool = threading.makePool()
-        let encoder = try modelOptions.imageEncoder(checkpoint, normalization: table, pool: pool)
+        let clock = StageClock()
+        let subject = try modelOptions.subject(pool: pool, clock: clock)
+        let encoder = subject.model.imageEncoder
         let crops = (0..<batch * encoder.imageSide * encoder.imageSide * 3).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 13) }
         var features = [Float](repeating: 0, count: batch * encoder.featureWidth)
         func encode() {
@@ -39,8 +39,8 @@ struct BenchEncoder: AsyncParsableCommand {
                 features.withUnsafeMutableBufferPointer { encoder.encode(crops: crops, count: batch, features: $0, pool: pool) }
             }
         }
-        let products = TowerProducts(configuration, batch: batch)
-        if modelOptions.bits != "32" { return try measureIntegers(encode, products, checkpoint.name, pool) }
+        let products = TowerProducts(subject.configuration, batch: batch, makesMatrices: subject.bits == nil)
+        if let bits = subject.bits { return try measureIntegers(encode, products, subject.model.name, bits, clock, pool) }
         for _ in 0..<2 { encode() }
         products.run(threads: pool.threads)
         var (tower, blas) = (Stopwatch(), Stopwatch())
@@ -52,7 +52,7 @@ struct BenchEncoder: AsyncParsableCommand {
         let operations = Double(products.operations)
         try printReport(
             [
-                ("model", checkpoint.name), ("bits", modelOptions.bits), ("threads", pool.threads), ("batch", batch),
+                ("model", subject.model.name), ("bits", subject.bitsText), ("threads", pool.threads), ("batch", batch),
                 ("processor", processorName()), ("images_per_second", rounded(Double(batch) / tower.median)),
                 ("milliseconds_per_batch", rounded(tower.median * 1e3)), ("gflops", rounded(operations / tower.median / 1e9)),
                 ("sgemm_gflops", rounded(operations / blas.median / 1e9)), ("sgemm_share", rounded(blas.median / tower.median, 3)),
@@ -61,33 +61,47 @@ struct BenchEncoder: AsyncParsableCommand {
     }
 
     /// The integer tower, beside what the instruction set's dot product does on registers alone.
-    private func measureIntegers(_ encode: () -> Void, _ products: TowerProducts, _ name: String, _ pool: ThreadPool) throws {
+    private func measureIntegers(
+        _ encode: () -> Void, _ products: TowerProducts, _ name: String, _ bits: BitPlan, _ clock: StageClock, _ pool: ThreadPool
+    ) throws {
         let gemm = IntegerGEMM(try ProcessorOptions.instructionSet())
         for _ in 0..<2 { encode() }
         var tower = Stopwatch()
+        _ = clock.takeSeconds(secondsPerTick: 0)
         var limits: [Double] = []
         // In turns, so that both see the same machine.
         for _ in 0..<5 {
             tower.repeating(for: seconds / 5 * 0.9, least: 1, encode)
-            limits.append(limit(gemm, pool, milliseconds: max(20, Int(seconds * 20))))
+            limits.append(limit(gemm, bits, pool, milliseconds: max(20, Int(seconds * 20))))
         }
         let operations = Double(products.operations)
         let limit = Stopwatch.median(limits)
+        let images = Double(tower.seconds.count * batch)
+        let stages = clock.takeSeconds(secondsPerTick: StageClock.measureSecondsPerTick()).map { ($0.stage, $0.seconds / images * 1e3) }
+        let busy = stages.reduce(0) { $0 + $1.1 }
+        let available = tower.seconds.reduce(0, +) * Double(pool.threads) / images * 1e3
         try printReport(
             [
-                ("model", name), ("bits", modelOptions.bits), ("threads", pool.threads), ("batch", batch),
+                ("model", name), ("bits", bits.description), ("threads", pool.threads), ("batch", batch),
                 ("processor", processorName()), ("instruction_set", gemm.instructionSet.rawValue),
                 ("images_per_second", rounded(Double(batch) / tower.median)), ("milliseconds_per_batch", rounded(tower.median * 1e3)),
                 ("gops", rounded(operations / tower.median / 1e9)), ("limit_gops", rounded(limit / 1e9)),
-                ("limit_share", rounded(operations / tower.median / limit, 3)), ("runs", tower.seconds.count),
+                ("limit_share", rounded(operations / tower.median / limit, 3)),
+                ("limit_images_per_second", rounded(limit / operations * Double(batch))), ("runs", tower.seconds.count),
+                (
+                    "core_milliseconds_per_image",
+                    Dictionary(uniqueKeysWithValues: stages.map { ("\($0.0)", rounded($0.1, 3)) })
+                        .merging(["waiting_and_rest": rounded(available - busy, 3)]) { first, _ in first }
+                ),
             ], json: json)
     }
 
     /// Operations a second of all threads at once.
-    private func limit(_ gemm: IntegerGEMM, _ pool: ThreadPool, milliseconds: Int) -> Double {
+    private func limit(_ gemm: IntegerGEMM, _ bits: BitPlan, _ pool: ThreadPool, milliseconds: Int) -> Double {
         let rates = Mutex<[Double]>([])
         pool.forEach(pool.threads) { _ in
-            let rate = gemm.peakOperationsPerSecond(milliseconds: milliseconds)
+            let rate = gemm.peakOperationsPerSecond(
+                activations: bits.activations, weights: bits.weights, milliseconds: milliseconds)
             rates.withLock { $0.append(rate) }
         }
         return rates.withLock { $0.reduce(0, +) }
@@ -107,7 +121,8 @@ struct TowerProducts {
     private let a: [Float]
     private let b: [Float]
 
-    init(_ configuration: CLIPConfiguration, batch: Int) {
+    /// - Parameter makesMatrices: whether `run` will be called.
+    init(_ configuration: CLIPConfiguration, batch: Int, makesMatrices: Bool) {
         let vision = configuration.vision
         let rows = batch * configuration.visionPositions
         let patch = 3 * configuration.patchSize * configuration.patchSize
@@ -122,6 +137,10 @@ struct TowerProducts {
             Shape(m: batch, n: vision.mlpWidth, k: vision.width, count: 1),
             Shape(m: batch, n: vision.width, k: vision.mlpWidth, count: 1),
         ]
+        guard makesMatrices else {
+            (a, b) = ([], [])
+            return
+        }
         a = (0..<(shapes.map { $0.m * $0.k }.max() ?? 0)).map { Float($0 % 17) - 8 }
         b = (0..<(shapes.map { $0.n * $0.k }.max() ?? 0)).map { Float($0 % 13) - 6 }
     }

@@ -36,14 +36,9 @@ struct BenchPipeline: AsyncParsableCommand {
 
     func run() async throws {
         let files = try loadImages(images)
-        let checkpoint = try modelOptions.checkpoint()
         let pool = threading.makePool()
-        let float = try CLIPModel.forImages(checkpoint, kernels: FloatKernels(try ProcessorOptions.instructionSet()))
-        let normalization = try ImagePreprocessor(float.preprocessor).normalization
-        let model = CLIPModel(
-            name: float.name, sha256: float.sha256, preprocessor: float.preprocessor,
-            imageEncoder: try modelOptions.imageEncoder(checkpoint, normalization: normalization, pool: pool), text: nil,
-            scale: float.scale)
+        let subject = try modelOptions.subject(pool: pool)
+        let model = subject.model
         let registry = ClassSetRegistry(model: model, pool: pool, cache: nil)
         let classSet = try ClassSet(labels: (0..<classes).map { "class \($0)" })
         registry.put(classSet, textFeatures: Self.madeUpFeatures(classes, width: model.imageEncoder.featureWidth))
@@ -64,7 +59,7 @@ struct BenchPipeline: AsyncParsableCommand {
         let processor = Self.processorSeconds() - processorBefore
         pipeline.finish()
         if failures.load(ordering: .relaxed) > 0 { throw ValidationError("some of the images can't be decoded; measure with good ones") }
-        try report(before, after, seconds: Self.seconds(elapsed), processor: processor, threads: pool.threads)
+        try report(before, after, seconds: Self.seconds(elapsed), processor: processor, threads: pool.threads, bits: subject.bitsText)
     }
 
     private func feed(_ pipeline: ClassificationPipeline, _ files: [Data], until end: ContinuousClock.Instant) {
@@ -76,7 +71,7 @@ struct BenchPipeline: AsyncParsableCommand {
     }
 
     private func report(
-        _ before: PipelineCounters.Values, _ after: PipelineCounters.Values, seconds: Double, processor: Double, threads: Int
+        _ before: PipelineCounters.Values, _ after: PipelineCounters.Values, seconds: Double, processor: Double, threads: Int, bits: String
     ) throws {
         let count = Double(after.scored - before.scored)
         let decode = Self.seconds(after.decode - before.decode) / count * 1e3
@@ -84,7 +79,7 @@ struct BenchPipeline: AsyncParsableCommand {
         try printReport(
             [
                 ("images_per_second", rounded(count / seconds)), ("images", Int(count)), ("threads", threads), ("batch", batch),
-                ("bits", modelOptions.bits), ("classes", classes), ("processor", processorName()),
+                ("bits", bits), ("classes", classes), ("processor", processorName()),
                 ("core_milliseconds_per_image", rounded(processor / count * 1e3, 3)),
                 ("decode_milliseconds_per_image", rounded(decode, 3)), ("preprocess_milliseconds_per_image", rounded(preprocess, 3)),
                 ("images_per_batch", rounded(Double(after.images - before.images) / Double(max(after.batches - before.batches, 1)))),
