@@ -35,7 +35,12 @@ package struct FloatTextEncoder: TextEncoder {
 
     /// The same, with the float tensors at the quantization points shown to `tap`.
     package func encode(prompts: [[Int32]], pool: ThreadPool, tap: ActivationTap?) -> FloatTensor {
-        let visible = prompts.map(upToEnd)
+        encode(embedded: prompts.map { EmbeddedPrompt(ids: $0) }, pool: pool, tap: tap)
+    }
+
+    /// The same for prompts that may have vectors of their own.
+    package func encode(embedded prompts: [EmbeddedPrompt], pool: ThreadPool, tap: ActivationTap? = nil) -> FloatTensor {
+        let visible = prompts.map { $0.upToEnd(contextLength: contextLength) }
         return FloatTensor(shape: [prompts.count, featureWidth]) { features in
             guard let features = features.baseAddress else { return }
             let limit = 16
@@ -49,16 +54,8 @@ package struct FloatTextEncoder: TextEncoder {
         }
     }
 
-    /// The tokens up to the first occurrence of the highest id: nothing after it is ever read.
-    private func upToEnd(_ prompt: [Int32]) -> ArraySlice<Int32> {
-        precondition(!prompt.isEmpty && prompt.count <= contextLength, "a prompt of \(prompt.count) tokens for \(contextLength) positions")
-        var end = prompt.startIndex
-        for index in prompt.indices where prompt[index] > prompt[end] { end = index }
-        return prompt[...end]
-    }
-
     private func encode(
-        _ prompts: [ArraySlice<Int32>], _ features: UnsafeMutablePointer<Float>, _ workspace: Workspace, _ pool: ThreadPool,
+        _ prompts: [EmbeddedPrompt], _ features: UnsafeMutablePointer<Float>, _ workspace: Workspace, _ pool: ThreadPool,
         _ tap: ActivationTap?
     ) {
         let width = configuration.text.width
@@ -78,17 +75,27 @@ package struct FloatTextEncoder: TextEncoder {
         project(pooled, rows: prompts.count, norm: finalNorm, projection, epsilon: configuration.text.layerNormEpsilon, kernels, features)
     }
 
-    private func embed(_ prompt: ArraySlice<Int32>, _ hidden: UnsafeMutablePointer<Float>) {
+    private func embed(_ prompt: EmbeddedPrompt, _ hidden: UnsafeMutablePointer<Float>) {
+        let width = configuration.text.width
+        for (index, id) in prompt.ids.enumerated() {
+            let position = prompt.position(index)
+            embed(id, position: position, to: hidden + position * width)
+        }
+        positions.withUnsafeBufferPointer { positions in
+            guard let positions = positions.baseAddress else { return }
+            prompt.embedContext(positions: positions, width: width, kernels, to: hidden)
+        }
+    }
+
+    /// Writes a token's vector, its position's added, to `row` [width].
+    package func embed(_ id: Int32, position: Int, to row: UnsafeMutablePointer<Float>) {
+        precondition(id >= 0 && Int(id) < configuration.vocabularySize, "token \(id) is outside the vocabulary")
         let width = configuration.text.width
         tokenEmbedding.withUnsafeBufferPointer { tokens in
             positions.withUnsafeBufferPointer { positions in
                 guard let tokens = tokens.baseAddress, let positions = positions.baseAddress else { return }
-                for (position, id) in prompt.enumerated() {
-                    precondition(id >= 0 && Int(id) < configuration.vocabularySize, "token \(id) is outside the vocabulary")
-                    let row = hidden + position * width
-                    row.update(from: tokens + Int(id) * width, count: width)
-                    kernels.addBias(row, stride: width, bias: positions + position * width, rows: 1, width: width)
-                }
+                row.update(from: tokens + Int(id) * width, count: width)
+                kernels.addBias(row, stride: width, bias: positions + position * width, rows: 1, width: width)
             }
         }
     }

@@ -15,7 +15,7 @@ package final class Calibrator {
     /// By tower; empty unless the recipe has scales a channel, and then the two above see nothing.
     private var channels: [Tower: ChannelObservation] = [:]
     private var lastCrops: [UInt8] = []
-    private var lastPrompts: [[Int32]] = []
+    private var lastPrompts: [EmbeddedPrompt] = []
 
     /// - Parameters:
     ///   - activationBits: the widths at which OMSE is to be had for activations.
@@ -73,10 +73,13 @@ package final class Calibrator {
     }
 
     /// Takes prompts, start and end token included, in batches of `promptBatch`.
-    package func observe(prompts all: [[Int32]]) {
+    package func observe(prompts: [[Int32]]) { observe(embedded: prompts.map { EmbeddedPrompt(ids: $0) }) }
+
+    /// The same for prompts that may have vectors of their own.
+    package func observe(embedded all: [EmbeddedPrompt]) {
         for start in stride(from: 0, to: all.count, by: Self.promptBatch) {
             let batch = Array(all[start..<min(start + Self.promptBatch, all.count)])
-            _ = text?.encode(prompts: batch, pool: pool) { [self] block, point, values in observe(.text, block, point, values) }
+            _ = text?.encode(embedded: batch, pool: pool) { [self] block, point, values in observe(.text, block, point, values) }
             prompts.endBatch()
             channels[.text]?.endBatch()
             lastPrompts = batch
@@ -89,7 +92,7 @@ package final class Calibrator {
         prompts.beginSearch()
         if !lastCrops.isEmpty { run(lastCrops) { [self] block, point, values in search(.vision, block, point, values) } }
         if !lastPrompts.isEmpty {
-            _ = text?.encode(prompts: lastPrompts, pool: pool) { [self] block, point, values in search(.text, block, point, values) }
+            _ = text?.encode(embedded: lastPrompts, pool: pool) { [self] block, point, values in search(.text, block, point, values) }
         }
         return Calibration(
             points: vision.results.merging(prompts.results) { first, _ in first },

@@ -70,7 +70,11 @@ private struct ChannelTracker {
 
     mutating func observe(_ values: UnsafeBufferPointer<Float>, run: Int, _ kernels: FloatKernels) {
         var batch = batch
-        forEachChannel(values, run: run) { kernels.range($1, low: &batch[$0].low, high: &batch[$0].high) }
+        forEachChannel(values, run: run) { channel, column in
+            var range = batch[channel]
+            kernels.range(column, low: &range.low, high: &range.high)
+            batch[channel] = range
+        }
         self.batch = batch
     }
 

@@ -33,7 +33,12 @@ package struct QuantizedTextEncoder: TextEncoder {
     }
 
     package func encode(prompts: [[Int32]], pool: ThreadPool) -> FloatTensor {
-        let visible = prompts.map(upToEnd)
+        encode(embedded: prompts.map { EmbeddedPrompt(ids: $0) }, pool: pool)
+    }
+
+    /// The same for prompts that may have vectors of their own.
+    package func encode(embedded prompts: [EmbeddedPrompt], pool: ThreadPool) -> FloatTensor {
+        let visible = prompts.map { $0.upToEnd(contextLength: contextLength) }
         return FloatTensor(shape: [prompts.count, featureWidth]) { features in
             guard let features = features.baseAddress else { return }
             BatchPlan.forItems(prompts.count, threads: pool.threads, limit: 16).run(on: pool) { run, pool in
@@ -48,20 +53,12 @@ package struct QuantizedTextEncoder: TextEncoder {
     package func encode(prompts: [[Int32]], tap: @escaping CodeTap) -> FloatTensor {
         FloatTensor(shape: [prompts.count, featureWidth]) { features in
             guard let features = features.baseAddress else { return }
-            encode(prompts.map(upToEnd), features, Workspace(), .serial, tap)
+            encode(prompts.map { EmbeddedPrompt(ids: $0).upToEnd(contextLength: contextLength) }, features, Workspace(), .serial, tap)
         }
     }
 
-    /// The tokens up to the first occurrence of the highest id: nothing after it is ever read.
-    private func upToEnd(_ prompt: [Int32]) -> ArraySlice<Int32> {
-        precondition(!prompt.isEmpty && prompt.count <= contextLength, "a prompt of \(prompt.count) tokens for \(contextLength) positions")
-        var end = prompt.startIndex
-        for index in prompt.indices where prompt[index] > prompt[end] { end = index }
-        return prompt[...end]
-    }
-
     private func encode(
-        _ prompts: [ArraySlice<Int32>], _ features: UnsafeMutablePointer<Float>, _ workspace: Workspace, _ pool: ThreadPool,
+        _ prompts: [EmbeddedPrompt], _ features: UnsafeMutablePointer<Float>, _ workspace: Workspace, _ pool: ThreadPool,
         _ tap: CodeTap? = nil
     ) {
         let width = configuration.text.width
@@ -80,18 +77,26 @@ package struct QuantizedTextEncoder: TextEncoder {
         project(pooled, rows: prompts.count, norm: finalNorm, projection, epsilon: configuration.text.layerNormEpsilon, kernels, features)
     }
 
-    private func embed(_ prompt: ArraySlice<Int32>, _ hidden: UnsafeMutablePointer<Float>) {
+    private func embed(_ prompt: EmbeddedPrompt, _ hidden: UnsafeMutablePointer<Float>) {
         let width = configuration.text.width
-        tokenScales.withUnsafeBufferPointer { scales in
-            positions.withUnsafeBufferPointer { positions in
-                guard let positions = positions.baseAddress else { return }
-                for (position, id) in prompt.enumerated() {
-                    precondition(id >= 0 && Int(id) < configuration.vocabularySize, "token \(id) is outside the vocabulary")
-                    let row = hidden + position * width
-                    tokens.copy(Int(id), scale: scales[Int(id)], to: row)
-                    kernels.addBias(row, stride: width, bias: positions + position * width, rows: 1, width: width)
-                }
-            }
+        for (index, id) in prompt.ids.enumerated() {
+            let position = prompt.position(index)
+            embed(id, position: position, to: hidden + position * width)
+        }
+        positions.withUnsafeBufferPointer { positions in
+            guard let positions = positions.baseAddress else { return }
+            prompt.embedContext(positions: positions, width: width, kernels, to: hidden)
+        }
+    }
+
+    /// Writes a token's vector, its position's added, to `row` [width].
+    package func embed(_ id: Int32, position: Int, to row: UnsafeMutablePointer<Float>) {
+        precondition(id >= 0 && Int(id) < configuration.vocabularySize, "token \(id) is outside the vocabulary")
+        let width = configuration.text.width
+        tokenScales.withUnsafeBufferPointer { tokens.copy(Int(id), scale: $0[Int(id)], to: row) }
+        positions.withUnsafeBufferPointer { positions in
+            guard let positions = positions.baseAddress else { return }
+            kernels.addBias(row, stride: width, bias: positions + position * width, rows: 1, width: width)
         }
     }
 }

@@ -35,6 +35,11 @@ struct Quantize: AsyncParsableCommand {
     @Option(name: .long, help: "Images in a calibration batch.")
     var batch = 100
 
+    @Option(
+        name: .long,
+        help: "Vectors of a prompt yet to be learned that each class name also gets among the calibration prompts; 0: text prompts only.")
+    var calibratePromptTokens = 0
+
     @Option(name: .long, help: "What the draw of images depends on.")
     var seed: UInt64 = 0
 
@@ -42,6 +47,7 @@ struct Quantize: AsyncParsableCommand {
     var quiet = false
 
     func validate() throws {
+        if calibratePromptTokens < 0 { throw ValidationError("--calibrate-prompt-tokens must be at least 0") }
         if samples < 1 || batch < 1 { throw ValidationError("--samples and --batch must be at least 1") }
     }
 
@@ -63,7 +69,8 @@ struct Quantize: AsyncParsableCommand {
             activationBits: plan.widths(checkpoint.configuration, attentionOperands: false),
             attentionBits: plan.widths(checkpoint.configuration, attentionOperands: true), pool: threading.makePool(), recipe: plan.recipe)
         let (count, digest) = try observeImages(calibrator, preprocessor)
-        calibrator.observe(prompts: prompts)
+        try calibrator.observe(
+            embedded: prompts.map { EmbeddedPrompt(ids: $0) } + learnedPrompts(classes, tokenizer, checkpoint.configuration))
         let tensors = try QuantizedTensors(checkpoint, calibrator.finish(), plan)
         try QuantizedFolder.write(
             tensors, checkpoint: checkpoint, plan: plan, source: folder,
@@ -73,6 +80,22 @@ struct Quantize: AsyncParsableCommand {
         Notices(isQuiet: quiet).note(
             "wrote \(out): \(plan.recipe.rawValue) \(plan.bits), \(plan.observer.rawValue), calibrated on \(count) images and \(prompts.count) prompts"
         )
+    }
+
+    /// Each class's name behind vectors as a learned prompt begins with.
+    private func learnedPrompts(_ classes: ClassSet, _ tokenizer: Tokenizer, _ configuration: CLIPConfiguration) throws -> [EmbeddedPrompt]
+    {
+        if calibratePromptTokens == 0 { return [] }
+        let length = configuration.contextLength - calibratePromptTokens
+        guard length > 2 else {
+            throw ValidationError(
+                "--calibrate-prompt-tokens \(calibratePromptTokens) leaves no room for a class name in \(configuration.contextLength) positions"
+            )
+        }
+        let context = EmbeddedPrompt.initialContext(tokens: calibratePromptTokens, width: configuration.text.width, seed: seed)
+        return try classes.classes.map {
+            EmbeddedPrompt(ids: try tokenizer.encode("\($0.name).", contextLength: length, truncating: false), context: context)
+        }
     }
 
     /// How many images were seen, and the SHA-256 of their crops.
