@@ -80,7 +80,12 @@ private struct ReferenceSimulation {
         for rows in sequences {
             for head in 0..<configuration.heads {
                 func part(_ x: [Double]) -> [Double] {
-                    rows.flatMap { row in Array(x[row * width + head * size..<row * width + (head + 1) * size]) }
+                    var part: [Double] = []
+                    for row in rows {
+                        let start = row * width + head * size
+                        part += x[start..<start + size]
+                    }
+                    return part
                 }
                 let shares = Simulation.probabilities(part(q), part(k), width: size, isCausal: tower == .text).values
                 let values = part(v)
@@ -88,7 +93,8 @@ private struct ReferenceSimulation {
                     for column in 0..<size {
                         var sum = 0.0
                         for token in 0..<rows.count { sum += shares[row * rows.count + token] * values[token * size + column] }
-                        result[(rows.lowerBound + row) * width + head * size + column] = sum
+                        let place = (rows.lowerBound + row) * width + head * size
+                        result[place + column] = sum
                     }
                 }
             }
@@ -154,7 +160,8 @@ struct ReferenceRecipeTests {
         for index in 0..<shape.images * tokens * width {
             let (token, column) = (index / width % tokens, index % width)
             let row = (index / width / tokens * (tokens - 1) + token - 1) * width
-            hidden.append((token == 0 ? Double(start[column]) : patches.values[row + column]) + Double(positions[token * width + column]))
+            let value = token == 0 ? Double(start[column]) : patches.values[row + column]
+            hidden.append(value + Double(positions[token * width + column]))
         }
         agreement.compare(
             "the patch embedding", simulation.recording.residuals[0]?.first ?? [],
@@ -201,19 +208,21 @@ struct ReferenceRecipeTests {
         }
         for (name, channels, run) in [("vision.patch.in", 3, 49), ("vision.1.qkv.in", 40, 1), ("vision.2.fc2.in", 72, 1)] {
             let values = try #require(seen[name])
-            let columns = (0..<channels).map { channel in values.indices.filter { $0 / run % channels == channel }.map { values[$0] } }
+            var columns = [[Float]](repeating: [], count: channels)
+            for (index, value) in values.enumerated() { columns[index / run % channels].append(value) }
             func quantizers(_ step: Int) -> [ActivationQuantizer] {
                 let factor = Float(1 - 0.01 * Double(step))
                 return columns.map { ActivationQuantizer(low: ($0.min() ?? 0) * factor, high: ($0.max() ?? 0) * factor, bits: 4) }
             }
             func error(_ step: Int) -> Double {
-                zip(quantizers(step), columns).reduce(0) { sum, channel in
-                    sum
-                        + channel.1.reduce(0) { part, x in
-                            let value = Float(channel.0.code(x) - channel.0.zeroPoint) * channel.0.scale
-                            return part + Double((value - x) * (value - x))
-                        }
+                var sum = 0.0
+                for (quantizer, column) in zip(quantizers(step), columns) {
+                    for x in column {
+                        let value = Float(quantizer.code(x) - quantizer.zeroPoint) * quantizer.scale
+                        sum += Double((value - x) * (value - x))
+                    }
                 }
+                return sum
             }
             let steps = (0..<90).map(error)
             let best = observer == .omse ? steps.firstIndex(of: steps.min() ?? 0) ?? 0 : 0
