@@ -64,6 +64,7 @@ package enum QuantizedFolder {
         let (tensors, logitScale) = try QuantizedTensors.read(weights, configuration, bits: bits)
         let preprocessor = try CLIPModel.preprocessorConfiguration(in: folder, side: configuration.imageSide)
         let digest = sha256(weights.file)
+        weights.file.releasePages()
         let text = TextFeatures(
             tokenizer: try Tokenizer.load(tokenizer ?? folder),
             encoder: QuantizedTextEncoder(tensors, configuration, instructionSet: instructionSet),
