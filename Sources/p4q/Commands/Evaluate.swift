@@ -53,7 +53,9 @@ struct Evaluate: AsyncParsableCommand {
         if data.isEmpty { throw ValidationError("--data needs a folder or an archive of labelled images") }
         if batch < 1 { throw ValidationError("--batch must be at least 1") }
         if json && markdown { throw ValidationError("give either --json or --markdown, not both") }
-        if classOptions.topK != nil { throw ValidationError("--top-k has no meaning here: the first answer and the first five are counted") }
+        if classOptions.topK != nil {
+            throw ValidationError("--top-k has no meaning here: the first answer and the first five are counted")
+        }
         if classOptions.labels == nil && classOptions.classSet.count != 1 {
             throw ValidationError("say which classes there are: one --class-set FILE, or --labels cat,dog")
         }

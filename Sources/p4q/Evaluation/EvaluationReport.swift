@@ -48,7 +48,8 @@ struct EvaluationReport: Encodable {
     let peak_rss_mib: Double
 
     init(
-        _ model: EvaluatedModel, _ evaluation: Evaluation, classSet: ClassSet, failures: [String: Int], imagesPerSecond: Double?, batch: Int,
+        _ model: EvaluatedModel, _ evaluation: Evaluation, classSet: ClassSet, failures: [String: Int], imagesPerSecond: Double?,
+        batch: Int,
         threads: Int
     ) {
         self.model = model.path
@@ -103,9 +104,14 @@ struct EvaluatedModel {
         let files =
             description == nil
             ? try Checkpoint.load(url, activation: activation).files : [folder.appendingPathComponent("model.safetensors")]
+        sizeMiB = Self.sizeMiB(of: files)
+    }
+
+    /// What files take on disk.
+    static func sizeMiB(of files: [URL]) -> Double {
         let bytes = files.reduce(0) { sum, file in
             sum + ((try? FileManager.default.attributesOfItem(atPath: file.path)[.size] as? Int) ?? 0)
         }
-        sizeMiB = rounded(Double(bytes) / 1_048_576, 2)
+        return rounded(Double(bytes) / 1_048_576)
     }
 }

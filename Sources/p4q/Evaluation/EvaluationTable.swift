@@ -35,14 +35,15 @@ enum EvaluationTable {
         return drawn(table, report.classes, form)
     }
 
-    private static func drawn<Row>(_ table: TextTable<Row>, _ rows: [Row], _ form: Form) -> [String] {
+    /// The table's lines.
+    static func drawn<Row>(_ table: TextTable<Row>, _ rows: [Row], _ form: Form) -> [String] {
         guard !rows.isEmpty else { return [] }
         let text =
             switch form {
             case .plain: table.string(for: rows, style: Style.plain)
             case .markdown: table.string(for: rows, style: Style.pipe)
             }
-        return (text ?? "").split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        return (text ?? "").split(separator: "\n").map { $0.reversed().drop { $0 == " " }.reversed() }.map { String($0) }
     }
 
     private static func percent(_ share: Double?) -> String { share.map { fixed($0 * 100, 2) } ?? "" }

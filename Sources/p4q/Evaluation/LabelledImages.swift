@@ -37,11 +37,15 @@ struct LabelledImages {
             do throws(DatasetError) {
                 guard let item = try source.next() else { break }
                 guard let text = item.label else {
-                    fail(item.id, "label.missing", "it has no label: put images into a folder named after their class, or a .cls beside them")
+                    fail(
+                        item.id, "label.missing", "it has no label: put images into a folder named after their class, or a .cls beside them"
+                    )
                     continue
                 }
                 guard let label = labels.index(of: text) else {
-                    fail(item.id, "label.unknown", "\"\(text)\" is not one class of the class set \"\(classSet)\"; add it there as a synonym")
+                    fail(
+                        item.id, "label.unknown", "\"\(text)\" is not one class of the class set \"\(classSet)\"; add it there as a synonym"
+                    )
                     continue
                 }
                 let payload = ImagePayload.data(Data(try item.load()))
