@@ -2,6 +2,7 @@ import ArgumentParser
 import Datasets
 import Foundation
 import Messages
+import Quantization
 import Services
 import Transport
 
@@ -22,23 +23,24 @@ enum CalibrationImages {
     }
 
     /// `samples` of the images in files, folders and archives, each as likely as any other, in an order that `seed` alone decides.
+    ///
+    /// Reads the inputs twice, once to count, so that no more is held than what is drawn.
     static func draw(_ inputs: [String], samples: Int, seed: UInt64, maxBytes: Int) throws -> (images: CalibrationImages, total: Int) {
+        // Standard input can be read once.
+        let inputs = inputs.flatMap { $0 == "-" ? Array(AnyIterator { readLine() }) : [$0] }
+        var count = 0
+        let counted = ImageSource(inputs, limit: maxBytes)
+        while try counted.next() != nil { count += 1 }
+        let places = CalibrationDraw.places(count: count, samples: samples, seed: seed)
+        let wanted = Dictionary(uniqueKeysWithValues: places.enumerated().map { ($1, $0) })
+        var drawn = [ClassificationJob?](repeating: nil, count: places.count)
         let source = ImageSource(inputs, limit: maxBytes)
-        var random = SplitMix(state: seed)
-        var drawn: [DatasetItem] = []
-        var seen = 0
-        while let item = try source.next() {
-            seen += 1
-            if drawn.count < samples {
-                drawn.append(item)
-            } else {
-                let place = Int.random(in: 0..<seen, using: &random)
-                if place < samples { drawn[place] = item }
-            }
+        for index in 0..<count {
+            guard let item = try source.next() else { break }
+            guard let place = wanted[index] else { continue }
+            drawn[place] = ClassificationJob(Job(id: item.id), payload: .data(Data(try item.load())))
         }
-        // Sources are sorted by class; batches should not be.
-        drawn.shuffle(using: &random)
-        let jobs = try drawn.map { ClassificationJob(Job(id: $0.id), payload: .data(Data(try $0.load()))) }
+        let jobs = drawn.compactMap(\.self)
         return (.drawn(jobs[...]), jobs.count)
     }
 }
@@ -102,18 +104,5 @@ final class QueueImages {
             notices.warn("a message is not a batch of jobs: \(error)")
             return []
         }
-    }
-}
-
-/// A generator of few lines whose numbers depend on its seed alone.
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }
