@@ -77,7 +77,7 @@ let package = Package(
         .testTarget(name: "JobQueueTests", dependencies: ["JobQueue", grdb, "TestSupport"], swiftSettings: swift),
         .testTarget(name: "MessagesTests", dependencies: ["Messages"], swiftSettings: swift),
         .testTarget(name: "TransportTests", dependencies: ["Transport", "Messages"], swiftSettings: swift),
-        .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Imaging", "TestSupport"], swiftSettings: swift),
         .testTarget(
             name: "ServicesTests", dependencies: ["Services", "CLIP", "Imaging", "Messages", "Transport", "TestSupport"],
             swiftSettings: swift),
