@@ -94,7 +94,8 @@ extension QuantizedManifest.Point {
     init(_ meaning: CodeScale, _ figures: PointFigures?) {
         let (scale, zero) = (Double(meaning.scale), Double(meaning.zeroPoint))
         self.init(
-            scale: scale, zero_point: meaning.zeroPoint, top: meaning.top, low: -zero * scale, high: (Double(meaning.top) - zero) * scale,
+            scale: scale, zero_point: meaning.zeroPoint, top: meaning.top, low: (0 - zero) * scale,
+            high: (Double(meaning.top) - zero) * scale,
             observed_low: figures.map { Double($0.low) }, observed_high: figures.map { Double($0.high) },
             clipped: figures.map { rounded($0.clipped, 1e9) }, snr_db: figures?.signalToNoise.map { rounded($0, 1e3) })
     }
