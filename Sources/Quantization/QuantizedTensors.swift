@@ -35,13 +35,32 @@ package struct QuantizedTensors: Sendable {
                 floats[name.tensor + ".scales"] = Self.vector(codes.scales)
             }
         }
-        for point in QuantizedLayout.points(checkpoint.configuration, towers) {
+        points = try Self.quantizers(checkpoint.configuration, calibration, observer: observer, bits: bits, towers: towers)
+    }
+
+    /// The quantizers of all points of the towers, by name.
+    ///
+    /// - Throws: `pointMissing` where the calibration lacks one.
+    package static func quantizers(
+        _ configuration: CLIPConfiguration, _ calibration: Calibration, observer: Observer, bits: BitPlan,
+        towers: [Tower] = Tower.allCases
+    ) throws(QuantizationError) -> [String: CodeScale] {
+        var points: [String: CodeScale] = [:]
+        for point in QuantizedLayout.points(configuration, towers) {
             let width = bits.width(attentionOperand: point.isAttentionOperand)
             guard let quantizer = calibration.quantizer(point.name, observer, bits: width.rawValue) else {
                 throw .pointMissing(point: point.name, observer: observer.rawValue, bits: width.rawValue)
             }
             points[point.name] = CodeScale(scale: quantizer.scale, zeroPoint: Int(quantizer.zeroPoint), bits: width)
         }
+        return points
+    }
+
+    /// The same weights with other quantizers of activations.
+    package func replacing(points: [String: CodeScale]) -> QuantizedTensors {
+        var tensors = self
+        tensors.points = points
+        return tensors
     }
 
     init() {}
@@ -76,6 +95,8 @@ package enum QuantizationError: Error, Equatable, CustomStringConvertible {
     case unpackable(tensor: String, TensorsError)
     /// The folder's description of itself is missing or not one that this program can run.
     case description(file: String, reason: String)
+    /// The folder to be written can't be made, or holds what must not be lost.
+    case unwritable(folder: String, reason: String)
 
     /// Stable, for programs.
     package var code: String {
@@ -83,6 +104,7 @@ package enum QuantizationError: Error, Equatable, CustomStringConvertible {
         case .pointMissing: "quantization.point_missing"
         case .unpackable: "quantization.unpackable"
         case .description: "quantization.description_invalid"
+        case .unwritable: "quantization.unwritable"
         }
     }
 
@@ -92,6 +114,7 @@ package enum QuantizationError: Error, Equatable, CustomStringConvertible {
             "calibration has no \(observer) range at \(bits) bits for \(point); calibrate with images and prompts, at this width"
         case .unpackable(let tensor, let error): "\(tensor): \(error)"
         case .description(let file, let reason): "\(file) \(reason); quantize the model again with this program"
+        case .unwritable(let folder, let reason): "can't write \(folder): \(reason)"
         }
     }
 }

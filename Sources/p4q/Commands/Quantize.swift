@@ -1,7 +1,5 @@
 import ArgumentParser
 import CLIP
-import Crypto
-import Datasets
 import Foundation
 import Imaging
 import Quantization
@@ -9,139 +7,140 @@ import Tensors
 
 extension Observer: ExpressibleByArgument {}
 
-/// `p4q quantize`: a float model to a quantized folder.
+/// `p4q quantize`: a float model to a quantized folder, or to a folder of them.
 struct Quantize: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Calibrate a float CLIP on images and class prompts, and write it quantized.")
+        abstract: "Calibrate a float CLIP on images and class prompts, and write it quantized.",
+        discussion: """
+            The folder is written in one step, over an older quantized model too: whatever ends the program, the old one or the new one is \
+            there. SIGINT ends it at once with exit code 130.
 
-    @OptionGroup var threading: ThreadOptions
-    @OptionGroup var imageOptions: ImageOptions
+            --sweep calibrates once and writes OUT/OBSERVER-BITS for every observer and all of --bits. With --data every one of them and the \
+            float model are evaluated; OUT/sweep.json and OUT/sweep.md hold the table that is printed.
+            """)
 
     @Option(name: .long, help: "A float CLIP: a Hugging Face folder, or OpenAI's or open_clip's file.", completion: .directory)
     var model: String
 
-    @Option(name: .long, help: "Images, a folder or a tar archive to calibrate on; may be repeated.", completion: .file())
-    var calibration: [String]
+    @OptionGroup var calibrationOptions: CalibrationOptions
 
-    @Option(name: .long, help: "The class set whose prompts the text tower is calibrated on.", completion: .file())
-    var classSet: String
+    @Option(
+        name: .long,
+        help: """
+            Bit widths, weights-activations-attention, each 8, 4, 3 or 2: 8-8-8 if not given. With --sweep several, separated by commas: \
+            8-8-8,4-8-8,4-4-8,3-3-8,2-2-8 if not given.
+            """)
+    var bits: String?
 
-    @Option(name: .long, help: "Bit widths, weights-activations-attention, each 8, 4, 3 or 2.")
-    var bits = "8-8-8"
-
-    @Option(name: .long, help: "How ranges are fixed: minmax, ema, percentile or omse.")
-    var observer = Observer.omse
+    @Option(name: .long, help: "How ranges are fixed: minmax, ema, percentile or omse (if not given). A sweep takes all.")
+    var observer: Observer?
 
     @Option(name: .long, help: "The folder to write.", completion: .directory)
     var out: String
 
-    @Option(name: .long, help: "Images drawn for calibration.")
-    var samples = 1000
+    @Flag(name: .long, help: "All observers at several bit widths from one calibration, each in a folder of its own under --out.")
+    var sweep = false
 
-    @Option(name: .long, help: "Images in a calibration batch.")
-    var batch = 100
+    @Option(
+        name: .long, parsing: .upToNextOption, help: "With --sweep: labelled images to evaluate all models on, as in p4q evaluate.",
+        completion: .file())
+    var data: [String] = []
 
-    @Option(name: .long, help: "What the draw of images depends on.")
-    var seed: UInt64 = 0
+    @OptionGroup var threading: ThreadOptions
 
     @Flag(name: .shortAndLong, help: "No progress and no remarks on stderr.")
     var quiet = false
 
     func validate() throws {
-        if BitPlan(bits) == nil { throw ValidationError("--bits \(bits) is not W-A-T with widths of 8, 4, 3 or 2, as 4-4-8") }
-        if samples < 1 || batch < 1 { throw ValidationError("--samples and --batch must be at least 1") }
+        _ = try plans()
+        if sweep && observer != nil { throw ValidationError("--sweep takes all observers; --observer goes without it") }
+        if !sweep && !data.isEmpty { throw ValidationError("--data goes with --sweep; a single model is measured by p4q evaluate") }
+    }
+
+    private func plans() throws -> [BitPlan] {
+        let plans = try (bits ?? (sweep ? Sweep.defaultBits : "8-8-8")).split(separator: ",", omittingEmptySubsequences: false).map {
+            guard let plan = BitPlan(String($0)) else {
+                throw ValidationError("--bits \($0) is not W-A-T with widths of 8, 4, 3 or 2, as 4-4-8")
+            }
+            return plan
+        }
+        if !sweep && plans.count > 1 { throw ValidationError("several bit widths go with --sweep") }
+        return plans
     }
 
     func run() async throws {
-        guard let bits = BitPlan(bits) else { throw ValidationError("--bits \(bits)") }
         let url = URL(fileURLWithPath: model)
         if QuantizedFolder.isOne(url) { throw ValidationError("\(model) is quantized already; quantize the float model it came from") }
+        let interruption = Interruption()
+        let calibrated = try calibrate(url, plans())
+        let out = URL(fileURLWithPath: out)
+        if sweep {
+            try Sweep(calibrated: calibrated, out: out, quiet: quiet).run(
+                plans(), data: data, classSet: ClassSet(contentsOf: URL(fileURLWithPath: calibrationOptions.classSet)),
+                float: model, decoder: calibrationOptions.imageOptions.decoder, interruption)
+            return
+        }
+        guard let bits = try plans().first else { return }
+        let variant = Variant(observer: observer ?? .omse, bits: bits)
+        let figures = try calibrated.measure([variant], quiet: quiet)[0]
+        let tensors = try QuantizedTensors(calibrated.checkpoint, calibrated.calibration, observer: variant.observer, bits: bits)
+        try interruption.protecting { try calibrated.write(tensors, variant, figures, to: out) }
+        Notices(isQuiet: quiet).note(
+            """
+            wrote \(self.out): \(bits), \(variant.observer.rawValue), calibrated on \(calibrated.provenance.images) images and \
+            \(calibrated.provenance.prompts) prompts
+            """)
+    }
+
+    private func calibrate(_ url: URL, _ plans: [BitPlan]) throws -> CalibratedModel {
         let folder = CLIPModel.folder(of: url)
         let checkpoint = try Checkpoint.load(url)
-        let classes = try ClassSet(contentsOf: URL(fileURLWithPath: classSet))
-        let tokenizer = try Tokenizer.load(folder)
-        let prompts = try classes.classes.flatMap { $0.texts(templates: classes.templates) }.map {
-            try tokenizer.encode($0, contextLength: checkpoint.configuration.contextLength, truncating: false)
-        }
-        let preprocessor = try ImagePreprocessor(
-            CLIPModel.preprocessorConfiguration(in: folder, side: checkpoint.configuration.imageSide))
+        let pool = threading.makePool()
+        let preprocessor = try CLIPModel.preprocessorConfiguration(in: folder, side: checkpoint.configuration.imageSide)
         let calibrator = Calibrator(
-            image: FloatImageEncoder(checkpoint, normalization: preprocessor.normalization), text: FloatTextEncoder(checkpoint),
-            activationBits: [bits.activations.rawValue], attentionBits: [bits.attention.rawValue], pool: threading.makePool())
-        let (count, digest) = try observeImages(calibrator, preprocessor)
-        calibrator.observe(prompts: prompts)
-        let tensors = try QuantizedTensors(checkpoint, calibrator.finish(), observer: observer, bits: bits)
-        try QuantizedFolder.write(
-            tensors, checkpoint: checkpoint, bits: bits, observer: observer, source: folder,
-            provenance: QuantizedFolder.Provenance(
-                source: checkpoint.name, sourceSHA256: checkpoint.sha256, images: count, imagesSHA256: digest, prompts: prompts.count),
-            to: URL(fileURLWithPath: out))
-        Notices(isQuiet: quiet).note(
-            "wrote \(out): \(bits), \(observer.rawValue), calibrated on \(count) images and \(prompts.count) prompts")
-    }
-
-    /// How many images were seen, and the SHA-256 of their crops.
-    private func observeImages(_ calibrator: Calibrator, _ preprocessor: ImagePreprocessor) throws -> (Int, String) {
-        let items = try draw()
-        let workspace = ImageWorkspace()
-        var progress = Progress("calibrated", total: items.count, isQuiet: quiet)
-        var hash = SHA256()
-        var count = 0
-        for start in stride(from: 0, to: items.count, by: batch) {
-            var crops: [UInt8] = []
-            for item in items[start..<min(start + batch, items.count)] {
-                var crop = [UInt8](repeating: 0, count: preprocessor.sampleCount)
-                do {
-                    let bytes = try item.load()
-                    try bytes.withUnsafeBytes { bytes in
-                        try crop.withUnsafeMutableBufferPointer { crop in
-                            try preprocessor.crop(bytes, decoder: imageOptions.decoder, into: crop, workspace: workspace)
-                        }
-                    }
-                } catch {
-                    Notices(isQuiet: quiet).warn("left out: \((error as? ImagingError)?.message(for: item.id) ?? "\(error)")")
-                    continue
-                }
-                crops += crop
-                count += 1
-            }
-            hash.update(data: crops)
-            calibrator.observe(crops: crops)
-            progress.update(count)
-        }
-        progress.finish(count)
-        guard count > 0 else { throw ValidationError("none of the calibration images can be used") }
-        return (count, hash.finalize().map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined())
-    }
-
-    /// `samples` of the images, each as likely as any other: reservoir sampling.
-    private func draw() throws -> [DatasetItem] {
-        let source = ImageSource(calibration, limit: imageOptions.maxBytes)
-        var random = SplitMix(state: seed)
-        var drawn: [DatasetItem] = []
-        var seen = 0
-        while let item = try source.next() {
-            seen += 1
-            if drawn.count < samples {
-                drawn.append(item)
-            } else {
-                let place = Int.random(in: 0..<seen, using: &random)
-                if place < samples { drawn[place] = item }
-            }
-        }
-        return drawn
+            image: FloatImageEncoder(checkpoint, normalization: try ImagePreprocessor(preprocessor).normalization),
+            text: FloatTextEncoder(checkpoint), activationBits: Set(plans.map(\.activations.rawValue)).sorted(),
+            attentionBits: Set(plans.map(\.attention.rawValue)).sorted(), pool: pool)
+        let provenance = try calibrationOptions.observe(
+            calibrator, checkpoint, preprocessor: preprocessor, tokenizer: Tokenizer.load(folder), pool: pool, quiet: quiet)
+        var progress = Progress("points searched", isQuiet: quiet)
+        let calibration = calibrator.finish { done, total in progress.update(done, of: total) }
+        progress.end()
+        return CalibratedModel(
+            checkpoint: checkpoint, folder: folder, calibrator: calibrator, calibration: calibration, provenance: provenance, pool: pool)
     }
 }
 
-/// A generator of few lines whose numbers depend on its seed alone.
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
+/// One way to quantize.
+struct Variant: Equatable {
+    let observer: Observer
+    let bits: BitPlan
+}
 
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
+/// A float model with all that calibration found out.
+struct CalibratedModel {
+    let checkpoint: Checkpoint
+    /// Of its tokenizer and preprocessor.
+    let folder: URL
+    let calibrator: Calibrator
+    let calibration: Calibration
+    let provenance: QuantizedFolder.Provenance
+    let pool: ThreadPool
+
+    /// Each variant's quantizers at work on the last calibration batch.
+    func measure(_ variants: [Variant], quiet: Bool) throws -> [[String: PointFigures]] {
+        let sets = try variants.map {
+            try QuantizedTensors.quantizers(checkpoint.configuration, calibration, observer: $0.observer, bits: $0.bits)
+        }
+        var progress = Progress("points measured", isQuiet: quiet)
+        defer { progress.end() }
+        return calibrator.measure(sets) { done, total in progress.update(done, of: total) }
+    }
+
+    /// Writes one variant's folder.
+    func write(_ tensors: QuantizedTensors, _ variant: Variant, _ figures: [String: PointFigures], to out: URL) throws {
+        try QuantizedFolder.write(
+            tensors, checkpoint: checkpoint, bits: variant.bits, observer: variant.observer, source: folder, provenance: provenance,
+            figures: figures, to: out)
     }
 }
