@@ -38,6 +38,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
         .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
+        .systemLibrary(name: "CFileExchange"),
         .target(name: "CImageCodecs", dependencies: ["CPNG", "CJPEG", "CZlib"]),
         .target(name: "CKernels"),
 
@@ -45,7 +46,7 @@ let package = Package(
         .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS"], swiftSettings: swift),
         .target(name: "Imaging", dependencies: ["Tensors", "CImageCodecs"], swiftSettings: swift),
         .target(name: "CLIP", dependencies: ["Tensors", "Imaging", "CZlib", crypto, yams], swiftSettings: swift),
-        .target(name: "Quantization", dependencies: ["CLIP", "Imaging", "Tensors", crypto, yams], swiftSettings: swift),
+        .target(name: "Quantization", dependencies: ["CLIP", "Imaging", "Tensors", "CFileExchange", crypto, yams], swiftSettings: swift),
         .target(name: "Tuning", dependencies: ["Quantization", "CLIP", "Imaging", "Tensors", crypto], swiftSettings: swift),
         .target(name: "JobQueue", dependencies: [grdb, crypto], swiftSettings: swift),
         .target(name: "Messages", dependencies: [protobuf], swiftSettings: swift),
@@ -76,7 +77,7 @@ let package = Package(
         .testTarget(name: "JobQueueTests", dependencies: ["JobQueue", grdb, "TestSupport"], swiftSettings: swift),
         .testTarget(name: "MessagesTests", dependencies: ["Messages"], swiftSettings: swift),
         .testTarget(name: "TransportTests", dependencies: ["Transport", "Messages"], swiftSettings: swift),
-        .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Imaging", "TestSupport"], swiftSettings: swift),
         .testTarget(
             name: "ServicesTests", dependencies: ["Services", "CLIP", "Imaging", "Messages", "Transport", "TestSupport"],
             swiftSettings: swift),

@@ -1,6 +1,6 @@
 /// The images that a list of files, folders and tar archives stands for, one at a time, in a fixed order.
 ///
-/// - A file is an image, whatever its name; `FILE.tar` is an archive (`TarShard`).
+/// - A file is an image, whatever its name; `FILE.tar` is an archive (`TarShard`), and `FILE.bin` may be one of CIFAR's (`CIFARFile`).
 /// - A folder stands for the `.png`, `.jpg` and `.jpeg` files in it and below, in the order of their paths (`FolderWalk`).
 /// - `-` stands for standard input, which has one of these a line.
 ///
@@ -10,6 +10,7 @@ package final class ImageSource {
         case nothing
         case folder(FolderWalk)
         case shard(TarShard)
+        case cifar(CIFARFile)
     }
 
     private var inputs: [[UInt8]]
@@ -58,6 +59,10 @@ package final class ImageSource {
             current = .nothing
             defer { current = .shard(shard) }
             return try shard.next()
+        case .cifar(var file):
+            current = .nothing
+            defer { current = .cifar(file) }
+            return try file.next()
         }
     }
 
@@ -89,6 +94,10 @@ package final class ImageSource {
             }
             if path.hasSuffix(".tar.gz") || path.hasSuffix(".tgz") {
                 throw .unreadable(path: name, reason: "compressed archives are not read; unpack it with gunzip first")
+            }
+            if let cifar = try CIFARFile(path) {
+                current = .cifar(cifar)
+                return nil
             }
             return DatasetItem(id: name, label: nil, content: .file(path: path, limit: limit))
         }

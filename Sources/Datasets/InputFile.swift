@@ -29,10 +29,15 @@ final class InputFile {
 
     static var reason: String { String(cString: strerror(errno)) }
 
+    /// Its length in bytes; 0 for a pipe.
+    var size: Int {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 ? Int(status.st_size) : 0
+    }
+
     /// Everything that is left, if it is at most `limit` bytes.
     func readAll(limit: Int) throws(DatasetError) -> [UInt8] {
-        var status = stat()
-        let expected = fstat(descriptor, &status) == 0 ? Int(status.st_size) : 0
+        let expected = size
         guard expected <= limit else { throw .tooLarge(item: name, bytes: expected, limit: limit) }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(expected)

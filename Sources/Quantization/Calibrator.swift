@@ -86,17 +86,48 @@ package final class Calibrator {
         }
     }
 
+    /// Told of each quantization point that the last batches have passed in a search or a measurement, and of how many there are.
+    package typealias PointProgress = (_ done: Int, _ total: Int) -> Void
+
     /// Searches on the last batches and gives all results.
-    package func finish() -> Calibration {
+    package func finish(progress: PointProgress? = nil) -> Calibration {
         vision.beginSearch()
         prompts.beginSearch()
-        if !lastCrops.isEmpty { run(lastCrops) { [self] block, point, values in search(.vision, block, point, values) } }
-        if !lastPrompts.isEmpty {
-            _ = text?.encode(embedded: lastPrompts, pool: pool) { [self] block, point, values in search(.text, block, point, values) }
+        repeatLastBatches(progress) { [self] tower, block, point, values in
+            search(tower, block, point, values)
         }
         return Calibration(
             points: vision.results.merging(prompts.results) { first, _ in first },
             channels: channels.values.reduce(into: [:]) { $0.merge($1.results) { first, _ in first } })
+    }
+
+    /// What quantizers do to the last batches: for each set of quantizers by point, each point's figures.
+    package func measure(_ sets: [[String: CodeScale]], progress: PointProgress? = nil) -> [[String: PointFigures]] {
+        vision.beginMeasuring(sets)
+        prompts.beginMeasuring(sets)
+        repeatLastBatches(progress) { [self] tower, block, point, values in
+            if tower == .vision { vision.measure(block, point, values) } else { prompts.measure(block, point, values) }
+        }
+        return sets.indices.map { vision.figures($0).merging(prompts.figures($0)) { first, _ in first } }
+    }
+
+    private func repeatLastBatches(
+        _ progress: PointProgress?, _ body: @escaping (Tower, Int?, QuantizationPoint, UnsafeBufferPointer<Float>) -> Void
+    ) {
+        let towers: [Tower] = lastPrompts.isEmpty ? [.vision] : Tower.allCases
+        let total = QuantizedLayout.points(image.configuration, towers).count
+        var (done, last) = (0, "")
+        func see(_ tower: Tower, _ block: Int?, _ point: QuantizationPoint, _ values: UnsafeBufferPointer<Float>) {
+            // Softmax's output comes in many pieces.
+            let name = progress == nil ? "" : point.name(tower, block: block)
+            if name != last {
+                progress?(done, total)
+                (done, last) = (done + 1, name)
+            }
+            body(tower, block, point, values)
+        }
+        if !lastCrops.isEmpty { run(lastCrops) { see(.vision, $0, $1, $2) } }
+        if !lastPrompts.isEmpty { _ = text?.encode(embedded: lastPrompts, pool: pool) { see(.text, $0, $1, $2) } }
     }
 
     private func run(_ crops: [UInt8], _ tap: @escaping ActivationTap) {

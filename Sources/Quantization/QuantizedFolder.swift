@@ -15,13 +15,21 @@ package enum QuantizedFolder {
         /// Of the calibration's crops, hex.
         package let imagesSHA256: String
         package let prompts: Int
+        /// Images of a calibration batch.
+        package let batch: Int
+        /// Of the draw of images; nil where they were taken as they came.
+        package let seed: UInt64?
 
-        package init(source: String, sourceSHA256: String, images: Int, imagesSHA256: String, prompts: Int) {
+        package init(
+            source: String, sourceSHA256: String, images: Int, imagesSHA256: String, prompts: Int, batch: Int, seed: UInt64?
+        ) {
             self.source = source
             self.sourceSHA256 = sourceSHA256
             self.images = images
             self.imagesSHA256 = imagesSHA256
             self.prompts = prompts
+            self.batch = batch
+            self.seed = seed
         }
     }
 
@@ -30,25 +38,37 @@ package enum QuantizedFolder {
         QuantizationDescription(configuration: url.appendingPathComponent("config.json")) != nil
     }
 
-    /// Writes the folder; `source` is the folder whose tokenizer and preprocessor files are copied.
+    /// Files of the source that are copied.
+    private static let copied = CLIPModel.tokenizerFiles + ["preprocessor_config.json"]
+    private static let weightsFile = "model.safetensors"
+    private static let configurationFile = "config.json"
+
+    /// Writes the folder, in one step: over an older quantized model too, readers and crashes find the one or the other.
+    ///
+    /// - Parameters:
+    ///   - source: the folder whose tokenizer and preprocessor files are copied.
+    ///   - figures: of the quantizers, by point.
+    /// - Throws: `unwritable`, also for a folder that holds anything else.
     package static func write(
         _ tensors: QuantizedTensors, checkpoint: Checkpoint, plan: QuantizationPlan, source: URL, provenance: Provenance,
-        to folder: URL
+        figures: [String: PointFigures], to folder: URL
     ) throws {
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        for name in CLIPModel.tokenizerFiles + ["preprocessor_config.json"] {
-            let file = source.appendingPathComponent(name)
-            guard FileManager.default.fileExists(atPath: file.path) else { continue }
-            try Data(contentsOf: file).write(to: folder.appendingPathComponent(name), options: .atomic)
+        let known = Set(copied + [weightsFile, configurationFile, QuantizedManifest.fileName])
+        try FolderReplacement.write(folder, replacing: known) { folder in
+            for name in copied {
+                let file = source.appendingPathComponent(name)
+                guard FileManager.default.fileExists(atPath: file.path) else { continue }
+                try Data(contentsOf: file).write(to: folder.appendingPathComponent(name))
+            }
+            let weights = folder.appendingPathComponent(weightsFile)
+            try tensors.write(logitScale: checkpoint["logit_scale"], to: weights)
+            let description = QuantizationDescription(plan)
+            let manifest = QuantizedManifest(
+                tensors, description, provenance, weightsSHA256: sha256(try MappedFile(weights)), points: figures,
+                weights: tensors.weightFigures(checkpoint))
+            try manifest.encoded().write(to: folder.appendingPathComponent(QuantizedManifest.fileName))
+            try description.configurationFile(checkpoint.configuration).write(to: folder.appendingPathComponent(configurationFile))
         }
-        let weights = folder.appendingPathComponent("model.safetensors")
-        try tensors.write(logitScale: checkpoint["logit_scale"], to: weights)
-        let description = QuantizationDescription(plan)
-        try manifest(tensors, description, provenance, weights: sha256(MappedFile(weights)))
-            .write(to: folder.appendingPathComponent("manifest.json"), options: .atomic)
-        // Last: a folder without it is no quantized model.
-        try description.configurationFile(checkpoint.configuration)
-            .write(to: folder.appendingPathComponent("config.json"), options: .atomic)
     }
 
     /// Loads such a folder; weights are read in place from the mapped file.
@@ -65,6 +85,7 @@ package enum QuantizedFolder {
         let (tensors, logitScale) = try QuantizedTensors.read(weights, configuration, plan)
         let preprocessor = try CLIPModel.preprocessorConfiguration(in: folder, side: configuration.imageSide)
         let digest = sha256(weights.file)
+        weights.file.releasePages()
         let text = TextFeatures(
             tokenizer: try Tokenizer.load(tokenizer ?? folder),
             encoder: textEncoder(tensors, configuration, instructionSet),
@@ -89,25 +110,6 @@ package enum QuantizedFolder {
         case .paper: QuantizedTextEncoder(tensors, configuration, instructionSet: instructionSet)
         case .reference: ReferenceTextEncoder(tensors, configuration, instructionSet: instructionSet)
         }
-    }
-
-    private static func manifest(
-        _ tensors: QuantizedTensors, _ description: QuantizationDescription, _ provenance: Provenance, weights: String
-    ) throws -> Data {
-        let points = tensors.points.mapValues { meaning -> [String: Any] in
-            let (scale, zero) = (Double(meaning.scale), Double(meaning.zeroPoint))
-            return [
-                "scale": scale, "zero_point": meaning.zeroPoint, "top": meaning.top, "low": -zero * scale,
-                "high": (Double(meaning.top) - zero) * scale,
-            ]
-        }
-        let members: [String: Any] = [
-            "source": ["name": provenance.source, "sha256": provenance.sourceSHA256],
-            "calibration": ["images": provenance.images, "images_sha256": provenance.imagesSHA256, "prompts": provenance.prompts],
-            "bits": description.bits, "observer": description.observer, "recipe": description.recipe, "model_sha256": weights,
-            "points": points,
-        ]
-        return try JSONSerialization.data(withJSONObject: members, options: [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes])
     }
 
     private static func sha256(_ file: MappedFile) -> String {

@@ -38,7 +38,8 @@ package struct QuantizedTensors: Sendable {
         _ checkpoint: Checkpoint, _ calibration: Calibration, _ plan: QuantizationPlan, towers: [Tower] = Tower.allCases
     ) throws(QuantizationError) {
         self.init(recipe: plan.recipe)
-        try takeQuantizers(checkpoint.configuration, calibration, plan, towers)
+        points = try Self.quantizers(checkpoint.configuration, calibration, plan, towers: towers)
+        channelPoints = try Self.channelQuantizers(checkpoint.configuration, calibration, plan, towers)
         for name in QuantizedLayout.names(checkpoint.configuration, towers, plan.recipe) {
             let tensor = checkpoint[name.tensor]
             switch name.kind {
@@ -57,20 +58,44 @@ package struct QuantizedTensors: Sendable {
 
     init(recipe: Recipe) { self.recipe = recipe }
 
-    private mutating func takeQuantizers(
-        _ configuration: CLIPConfiguration, _ calibration: Calibration, _ plan: QuantizationPlan, _ towers: [Tower]
-    ) throws(QuantizationError) {
-        for point in QuantizedLayout.points(configuration, towers, plan.recipe) {
+    /// The quantizers of all points of the towers that have one scale, by name.
+    ///
+    /// - Throws: `pointMissing` where the calibration lacks one.
+    package static func quantizers(
+        _ configuration: CLIPConfiguration, _ calibration: Calibration, _ plan: QuantizationPlan, towers: [Tower] = Tower.allCases
+    ) throws(QuantizationError) -> [String: CodeScale] {
+        var points: [String: CodeScale] = [:]
+        for point in QuantizedLayout.points(configuration, towers, plan.recipe) where point.channels == 1 {
             let (width, observer) = (plan.width(point), plan.observer(point))
-            if point.channels > 1, observer == .percentile { throw .observerPerChannel(point: point.name) }
-            if point.channels > 1, let quantizer = calibration.channelQuantizer(point.name, observer, bits: width.rawValue) {
-                channelPoints[point.name] = quantizer
-            } else if point.channels == 1, let quantizer = calibration.quantizer(point.name, observer, bits: width.rawValue) {
-                points[point.name] = CodeScale(scale: quantizer.scale, zeroPoint: Int(quantizer.zeroPoint), bits: width)
-            } else {
+            guard let quantizer = calibration.quantizer(point.name, observer, bits: width.rawValue) else {
                 throw .pointMissing(point: point.name, observer: observer.rawValue, bits: width.rawValue)
             }
+            points[point.name] = CodeScale(scale: quantizer.scale, zeroPoint: Int(quantizer.zeroPoint), bits: width)
         }
+        return points
+    }
+
+    /// The same for points with a scale a channel.
+    private static func channelQuantizers(
+        _ configuration: CLIPConfiguration, _ calibration: Calibration, _ plan: QuantizationPlan, _ towers: [Tower]
+    ) throws(QuantizationError) -> [String: ChannelQuantizer] {
+        var points: [String: ChannelQuantizer] = [:]
+        for point in QuantizedLayout.points(configuration, towers, plan.recipe) where point.channels > 1 {
+            let (width, observer) = (plan.width(point), plan.observer(point))
+            if observer == .percentile { throw .observerPerChannel(point: point.name) }
+            guard let quantizer = calibration.channelQuantizer(point.name, observer, bits: width.rawValue) else {
+                throw .pointMissing(point: point.name, observer: observer.rawValue, bits: width.rawValue)
+            }
+            points[point.name] = quantizer
+        }
+        return points
+    }
+
+    /// The same weights with other quantizers of activations.
+    package func replacing(points: [String: CodeScale]) -> QuantizedTensors {
+        var tensors = self
+        tensors.points = points
+        return tensors
     }
 
     /// Weights whose input has a scale a channel: `y = sum of (q_c - z_c) s_c w_c + bias`, so `s_c w_c` is quantized in place of `w_c`, and the
@@ -136,6 +161,8 @@ package enum QuantizationError: Error, Equatable, CustomStringConvertible {
     case overridesFile(file: String, reason: String)
     /// Percentile's quantiles are defined for whole tensors.
     case observerPerChannel(point: String)
+    /// The folder to be written can't be made, or holds what must not be lost.
+    case unwritable(folder: String, reason: String)
 
     /// Stable, for programs.
     package var code: String {
@@ -147,6 +174,7 @@ package enum QuantizationError: Error, Equatable, CustomStringConvertible {
         case .overrideEffect: "quantization.override_idle"
         case .overridesFile: "quantization.overrides_invalid"
         case .observerPerChannel: "quantization.observer_per_channel"
+        case .unwritable: "quantization.unwritable"
         }
     }
 
@@ -163,6 +191,7 @@ package enum QuantizationError: Error, Equatable, CustomStringConvertible {
         case .overridesFile(let file, let reason): "\(file): \(reason)"
         case .observerPerChannel(let point):
             "\(point) has a scale a channel, for which percentile is not defined; choose minmax, ema or omse"
+        case .unwritable(let folder, let reason): "can't write \(folder): \(reason)"
         }
     }
 }

@@ -9,6 +9,7 @@ struct TowerObservation {
     private let kernels: FloatKernels
     private var trackers: [RangeTracker]
     private var searches: [OMSESearch?]
+    private var meters: [SignalMeter?]
     private static let points = QuantizationPoint.allCases
 
     init(_ tower: Tower, depth: Int, activationBits: [Int], attentionBits: [Int], kernels: FloatKernels) {
@@ -18,6 +19,7 @@ struct TowerObservation {
         self.kernels = kernels
         trackers = (0..<(depth + 1) * Self.points.count).map { _ in RangeTracker(kernels: kernels) }
         searches = []
+        meters = []
     }
 
     /// Slots come block by block, those before the blocks first.
@@ -47,6 +49,31 @@ struct TowerObservation {
         searches[slot(block, point)]?.observe(values)
     }
 
+    /// From here on the last batch passes once more, to see what these quantizers, by point, do to it.
+    mutating func beginMeasuring(_ sets: [[String: CodeScale]]) {
+        meters = trackers.indices.map { slot in
+            let quantizers = sets.compactMap { $0[name(slot)] }
+            return quantizers.count == sets.count ? SignalMeter(quantizers, kernels: kernels) : nil
+        }
+    }
+
+    mutating func measure(_ block: Int?, _ point: QuantizationPoint, _ values: UnsafeBufferPointer<Float>) {
+        meters[slot(block, point)]?.observe(values)
+    }
+
+    /// What the quantizers of set `index` did, by point.
+    func figures(_ index: Int) -> [String: PointFigures] {
+        var figures: [String: PointFigures] = [:]
+        for slot in meters.indices { figures[name(slot)] = meters[slot]?.figures(index) }
+        return figures
+    }
+
+    /// The name of the point that `slot` belongs to.
+    private func name(_ slot: Int) -> String {
+        let block = slot / Self.points.count
+        return Self.points[slot % Self.points.count].name(tower, block: block == 0 ? nil : block - 1)
+    }
+
     /// Every point that was observed.
     var results: [String: Calibration.Point] {
         var results: [String: Calibration.Point] = [:]
@@ -55,12 +82,11 @@ struct TowerObservation {
                 continue
             }
             let point = Self.points[index % Self.points.count]
-            let block = index / Self.points.count
             var omse: [Int: ActivationQuantizer] = [:]
             for bits in point.isAttentionOperand ? attentionBits : activationBits {
                 omse[bits] = searches.isEmpty ? nil : searches[index]?.quantizer(bits: bits)
             }
-            results[point.name(tower, block: block == 0 ? nil : block - 1)] = Calibration.Point(
+            results[name(index)] = Calibration.Point(
                 minMax: minMax, ema: ema, percentile: percentile, omse: omse)
         }
         return results

@@ -14,6 +14,10 @@ package struct QueueWorker: Service {
         package var jobs: [Endpoint]
         package var results: [Endpoint]
         package var socketOptions = SocketOptions.sideDoor
+        /// What waits in this process before it is decoded. 16 MB: two batches of photographs; more would only cost memory.
+        package var waiting = Receiver.Limits(messages: 64, bytes: 16 << 20)
+        /// Messages that wait in the socket for each sender, of up to 4 MB each.
+        package var waitingInSocket = 4
         /// How long a stopping worker still reads what its peers have already sent.
         package var drainLimit: Duration = .seconds(2)
         /// How long a stopping worker tries to hand its results over when no sink takes them.
@@ -41,7 +45,9 @@ package struct QueueWorker: Service {
         makePipeline = pipeline
         let sender = try Sender(at: settings.results, in: context, options: settings.socketOptions)
         outbox = ResultOutbox(sender: sender, flushLimit: settings.flushLimit, logger: logger)
-        receiver = try Receiver(at: settings.jobs, in: context, options: settings.socketOptions) { error in
+        var options = settings.socketOptions
+        options.receiveHighWater = settings.waitingInSocket
+        receiver = try Receiver(at: settings.jobs, in: context, options: options, limits: settings.waiting) { error in
             logger.warning("a message was refused", metadata: ["error": "\(error)"])
         }
     }

@@ -24,7 +24,10 @@ package final class Receiver: Sendable {
         /// 256 MB, reached first when the messages are large batches; one message may exceed it.
         package var bytes = 256 << 20
 
-        package init() {}
+        package init(messages: Int = 64, bytes: Int = 256 << 20) {
+            self.messages = messages
+            self.bytes = bytes
+        }
     }
 
     /// What arrived, in order; it ends after `stop` when everything was taken, or when the context is shut down.

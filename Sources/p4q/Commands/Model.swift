@@ -9,9 +9,10 @@ struct Model: AsyncParsableCommand {
 
     /// `p4q model inspect`: what a checkpoint holds.
     struct Inspect: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Print what a checkpoint holds, having checked every tensor.")
+        static let configuration = CommandConfiguration(
+            abstract: "Print what a float or quantized model holds, having checked every tensor.")
 
-        @Argument(help: "A Hugging Face folder, or OpenAI's or open_clip's file.", completion: .directory)
+        @Argument(help: "A Hugging Face folder, OpenAI's or open_clip's file, or a folder of p4q quantize.", completion: .directory)
         var model: String
 
         @Option(name: .long, help: "The activation, instead of what the configuration says: quick_gelu or gelu.")
@@ -23,21 +24,29 @@ struct Model: AsyncParsableCommand {
         func run() async throws {
             let url = URL(fileURLWithPath: model)
             if QuantizedFolder.isOne(url) {
-                throw ValidationError(
-                    "\(model) is a quantized model: its manifest.json says what it holds; inspect reads float checkpoints")
+                guard activation == nil else {
+                    throw ValidationError("--activation goes with a float model; \(model) is quantized already")
+                }
+                let facts = try QuantizedFacts(url)
+                if json { try printJSON(facts) } else { for line in facts.lines { try StandardOutput.line(line) } }
+                return try StandardOutput.flush()
             }
             let checkpoint = try Checkpoint.load(url, activation: activation)
             let facts = Facts(checkpoint)
             if json {
-                let encoder = JSONEncoder()
-                encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-                try StandardOutput.line(String(decoding: try encoder.encode(facts), as: UTF8.self))
+                try printJSON(facts)
             } else {
                 for (name, value) in facts.lines {
                     try StandardOutput.line(name.padding(toLength: 16, withPad: " ", startingAt: 0) + value)
                 }
             }
             try StandardOutput.flush()
+        }
+
+        private func printJSON(_ facts: some Encodable) throws {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            try StandardOutput.line(String(decoding: try encoder.encode(facts), as: UTF8.self))
         }
     }
 

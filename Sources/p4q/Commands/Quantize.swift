@@ -1,165 +1,115 @@
 import ArgumentParser
 import CLIP
-import Crypto
-import Datasets
 import Foundation
 import Imaging
 import Quantization
 import Tensors
 
-/// `p4q quantize`: a float model to a quantized folder.
+/// `p4q quantize`: a float model to a quantized folder, or to a folder of them.
 struct Quantize: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Calibrate a float CLIP on images and class prompts, and write it quantized.")
+        abstract: "Calibrate a float CLIP on images and class prompts, and write it quantized.",
+        discussion: """
+            The folder is written in one step, over an older quantized model too: whatever ends the program, the old one or the new one is \
+            there. SIGINT ends it at once with exit code 130.
 
-    @OptionGroup var threading: ThreadOptions
-    @OptionGroup var imageOptions: ImageOptions
+            --sweep calibrates once and writes OUT/OBSERVER-BITS for every observer and all of --bits. With --data every one of them and the \
+            float model are evaluated; OUT/sweep.json and OUT/sweep.md hold the table that is printed.
+            """)
 
     @Option(name: .long, help: "A float CLIP: a Hugging Face folder, or OpenAI's or open_clip's file.", completion: .directory)
     var model: String
 
-    @Option(name: .long, help: "Images, a folder or a tar archive to calibrate on; may be repeated.", completion: .file())
-    var calibration: [String]
-
-    @Option(name: .long, help: "The class set whose prompts the text tower is calibrated on.", completion: .file())
-    var classSet: String
+    @OptionGroup var calibrationOptions: CalibrationOptions
 
     @OptionGroup var planOptions: PlanOptions
 
     @Option(name: .long, help: "The folder to write.", completion: .directory)
     var out: String
 
-    @Option(name: .long, help: "Images drawn for calibration.")
-    var samples = 1000
-
-    @Option(name: .long, help: "Images in a calibration batch.")
-    var batch = 100
+    @Flag(name: .long, help: "All observers at several bit widths from one calibration, each in a folder of its own under --out.")
+    var sweep = false
 
     @Option(
-        name: .long,
-        help: "Vectors of a prompt yet to be learned that each class name also gets among the calibration prompts; 0: text prompts only.")
-    var calibratePromptTokens = 0
+        name: .long, parsing: .upToNextOption, help: "With --sweep: labelled images to evaluate all models on, as in p4q evaluate.",
+        completion: .file())
+    var data: [String] = []
 
-    @Option(name: .long, help: "What the draw of images depends on.")
-    var seed: UInt64 = 0
+    @OptionGroup var threading: ThreadOptions
 
     @Flag(name: .shortAndLong, help: "No progress and no remarks on stderr.")
     var quiet = false
 
     func validate() throws {
-        if calibratePromptTokens < 0 { throw ValidationError("--calibrate-prompt-tokens must be at least 0") }
-        if samples < 1 || batch < 1 { throw ValidationError("--samples and --batch must be at least 1") }
+        try planOptions.check(sweep: sweep)
+        if !sweep && !data.isEmpty { throw ValidationError("--data goes with --sweep; a single model is measured by p4q evaluate") }
     }
 
     func run() async throws {
         let url = URL(fileURLWithPath: model)
         if QuantizedFolder.isOne(url) { throw ValidationError("\(model) is quantized already; quantize the float model it came from") }
-        let folder = CLIPModel.folder(of: url)
+        let interruption = Interruption()
         let checkpoint = try Checkpoint.load(url)
-        let plan = try planOptions.plan(for: checkpoint.configuration)
-        let classes = try ClassSet(contentsOf: URL(fileURLWithPath: classSet))
-        let tokenizer = try Tokenizer.load(folder)
-        let prompts = try classes.classes.flatMap { $0.texts(templates: classes.templates) }.map {
-            try tokenizer.encode($0, contextLength: checkpoint.configuration.contextLength, truncating: false)
+        let plans = try planOptions.plans(for: checkpoint.configuration, sweep: sweep)
+        let calibrated = try calibrate(checkpoint, CLIPModel.folder(of: url), plans)
+        let out = URL(fileURLWithPath: out)
+        if sweep {
+            try Sweep(calibrated: calibrated, out: out, quiet: quiet).run(
+                plans, data: data, classSet: ClassSet(contentsOf: URL(fileURLWithPath: calibrationOptions.classSet)),
+                float: model, decoder: calibrationOptions.imageOptions.decoder, interruption)
+            return
         }
-        let preprocessor = try ImagePreprocessor(
-            CLIPModel.preprocessorConfiguration(in: folder, side: checkpoint.configuration.imageSide))
-        let calibrator = Calibrator(
-            image: FloatImageEncoder(checkpoint, normalization: preprocessor.normalization), text: FloatTextEncoder(checkpoint),
-            activationBits: plan.widths(checkpoint.configuration, attentionOperands: false),
-            attentionBits: plan.widths(checkpoint.configuration, attentionOperands: true), pool: threading.makePool(), recipe: plan.recipe)
-        let (count, digest) = try observeImages(calibrator, preprocessor)
-        try calibrator.observe(
-            embedded: prompts.map { EmbeddedPrompt(ids: $0) } + learnedPrompts(classes, tokenizer, checkpoint.configuration))
-        let tensors = try QuantizedTensors(checkpoint, calibrator.finish(), plan)
-        try QuantizedFolder.write(
-            tensors, checkpoint: checkpoint, plan: plan, source: folder,
-            provenance: QuantizedFolder.Provenance(
-                source: checkpoint.name, sourceSHA256: checkpoint.sha256, images: count, imagesSHA256: digest, prompts: prompts.count),
-            to: URL(fileURLWithPath: out))
+        guard let plan = plans.first else { return }
+        let figures = try calibrated.measure([plan], quiet: quiet)[0]
+        let tensors = try QuantizedTensors(checkpoint, calibrated.calibration, plan)
+        try interruption.protecting { try calibrated.write(tensors, plan, figures, to: out) }
         Notices(isQuiet: quiet).note(
-            "wrote \(out): \(plan.recipe.rawValue) \(plan.bits), \(plan.observer.rawValue), calibrated on \(count) images and \(prompts.count) prompts"
-        )
+            """
+            wrote \(self.out): \(plan.recipe.rawValue) \(plan.bits), \(plan.observer.rawValue), calibrated on \(calibrated.provenance.images) images and \
+            \(calibrated.provenance.prompts) prompts
+            """)
     }
 
-    /// Each class's name behind vectors as a learned prompt begins with.
-    private func learnedPrompts(_ classes: ClassSet, _ tokenizer: Tokenizer, _ configuration: CLIPConfiguration) throws -> [EmbeddedPrompt]
-    {
-        if calibratePromptTokens == 0 { return [] }
-        let length = configuration.contextLength - calibratePromptTokens
-        guard length > 2 else {
-            throw ValidationError(
-                "--calibrate-prompt-tokens \(calibratePromptTokens) leaves no room for a class name in \(configuration.contextLength) positions"
-            )
-        }
-        let context = EmbeddedPrompt.initialContext(tokens: calibratePromptTokens, width: configuration.text.width, seed: seed)
-        return try classes.classes.map {
-            EmbeddedPrompt(ids: try tokenizer.encode("\($0.name).", contextLength: length, truncating: false), context: context)
-        }
-    }
-
-    /// How many images were seen, and the SHA-256 of their crops.
-    private func observeImages(_ calibrator: Calibrator, _ preprocessor: ImagePreprocessor) throws -> (Int, String) {
-        let items = try draw()
-        let workspace = ImageWorkspace()
-        var progress = Progress("calibrated", total: items.count, isQuiet: quiet)
-        var hash = SHA256()
-        var count = 0
-        for start in stride(from: 0, to: items.count, by: batch) {
-            var crops: [UInt8] = []
-            for item in items[start..<min(start + batch, items.count)] {
-                var crop = [UInt8](repeating: 0, count: preprocessor.sampleCount)
-                do {
-                    let bytes = try item.load()
-                    try bytes.withUnsafeBytes { bytes in
-                        try crop.withUnsafeMutableBufferPointer { crop in
-                            try preprocessor.crop(bytes, decoder: imageOptions.decoder, into: crop, workspace: workspace)
-                        }
-                    }
-                } catch {
-                    Notices(isQuiet: quiet).warn("left out: \((error as? ImagingError)?.message(for: item.id) ?? "\(error)")")
-                    continue
-                }
-                crops += crop
-                count += 1
-            }
-            hash.update(data: crops)
-            calibrator.observe(crops: crops)
-            progress.update(count)
-        }
-        progress.finish(count)
-        guard count > 0 else { throw ValidationError("none of the calibration images can be used") }
-        return (count, hash.finalize().map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined())
-    }
-
-    /// `samples` of the images, each as likely as any other: reservoir sampling.
-    private func draw() throws -> [DatasetItem] {
-        let source = ImageSource(calibration, limit: imageOptions.maxBytes)
-        var random = SplitMix(state: seed)
-        var drawn: [DatasetItem] = []
-        var seen = 0
-        while let item = try source.next() {
-            seen += 1
-            if drawn.count < samples {
-                drawn.append(item)
-            } else {
-                let place = Int.random(in: 0..<seen, using: &random)
-                if place < samples { drawn[place] = item }
-            }
-        }
-        return drawn
+    private func calibrate(_ checkpoint: Checkpoint, _ folder: URL, _ plans: [QuantizationPlan]) throws -> CalibratedModel {
+        let pool = threading.makePool()
+        let preprocessor = try CLIPModel.preprocessorConfiguration(in: folder, side: checkpoint.configuration.imageSide)
+        let calibrator = Calibrator(
+            image: FloatImageEncoder(checkpoint, normalization: try ImagePreprocessor(preprocessor).normalization),
+            text: FloatTextEncoder(checkpoint),
+            activationBits: Set(plans.flatMap { $0.widths(checkpoint.configuration, attentionOperands: false) }).sorted(),
+            attentionBits: Set(plans.flatMap { $0.widths(checkpoint.configuration, attentionOperands: true) }).sorted(), pool: pool,
+            recipe: planOptions.recipe)
+        let provenance = try calibrationOptions.observe(
+            calibrator, checkpoint, preprocessor: preprocessor, tokenizer: Tokenizer.load(folder), pool: pool, quiet: quiet)
+        var progress = Progress("points searched", isQuiet: quiet)
+        let calibration = calibrator.finish { done, total in progress.update(done, of: total) }
+        progress.end()
+        return CalibratedModel(
+            checkpoint: checkpoint, folder: folder, calibrator: calibrator, calibration: calibration, provenance: provenance, pool: pool)
     }
 }
 
-/// A generator of few lines whose numbers depend on its seed alone.
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
+/// A float model with all that calibration found out.
+struct CalibratedModel {
+    let checkpoint: Checkpoint
+    /// Of its tokenizer and preprocessor.
+    let folder: URL
+    let calibrator: Calibrator
+    let calibration: Calibration
+    let provenance: QuantizedFolder.Provenance
+    let pool: ThreadPool
 
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
+    /// Each plan's quantizers at work on the last calibration batch.
+    func measure(_ plans: [QuantizationPlan], quiet: Bool) throws -> [[String: PointFigures]] {
+        let sets = try plans.map { try QuantizedTensors.quantizers(checkpoint.configuration, calibration, $0) }
+        var progress = Progress("points measured", isQuiet: quiet)
+        defer { progress.end() }
+        return calibrator.measure(sets) { done, total in progress.update(done, of: total) }
+    }
+
+    /// Writes one plan's folder.
+    func write(_ tensors: QuantizedTensors, _ plan: QuantizationPlan, _ figures: [String: PointFigures], to out: URL) throws {
+        try QuantizedFolder.write(
+            tensors, checkpoint: checkpoint, plan: plan, source: folder, provenance: provenance, figures: figures, to: out)
     }
 }

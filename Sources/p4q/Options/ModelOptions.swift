@@ -26,12 +26,19 @@ struct ModelOptions: ParsableArguments {
     @OptionGroup var threading: ThreadOptions
 
     /// Loads the model.
-    func load() throws -> CLIPModel {
+    func load() throws -> CLIPModel { try Self.load(model, tokenizer: tokenizer, activation: activation) }
+
+    /// Loads a float or quantized model from its path.
+    ///
+    /// - Parameters:
+    ///   - tokenizer: the folder of the tokenizer's files, where they don't lie beside the weights.
+    ///   - activation: overrides what a float model's configuration says.
+    static func load(_ model: String, tokenizer: String?, activation: Activation?) throws -> CLIPModel {
         let url = URL(fileURLWithPath: model)
         let set = try ProcessorOptions.instructionSet()
         let tokenizer = tokenizer.map { URL(fileURLWithPath: $0) }
         if QuantizedFolder.isOne(url) {
-            guard activation == nil else { throw ValidationError("--activation goes with a float model; this one is quantized already") }
+            guard activation == nil else { throw ValidationError("--activation goes with a float model; \(model) is quantized already") }
             return try QuantizedFolder.load(url, tokenizer: tokenizer, instructionSet: set)
         }
         return try CLIPModel.load(url, tokenizer: tokenizer, activation: activation, kernels: FloatKernels(set))

@@ -18,8 +18,13 @@ struct PlanOptions: ParsableArguments {
             """)
     var recipe = Recipe.paper
 
-    @Option(name: .long, help: "Bit widths, weights-activations-attention, each 8, 4, 3 or 2.")
-    var bits = "8-8-8"
+    @Option(
+        name: .long,
+        help: """
+            Bit widths, weights-activations-attention, each 8, 4, 3 or 2: 8-8-8 if not given. With --sweep several, separated by commas: \
+            8-8-8,4-8-8,4-4-8,3-3-8,2-2-8 if not given.
+            """)
+    var bits: String?
 
     @Option(name: .long, help: "Bits of the weights, in place of --bits's first.")
     var weights: Int?
@@ -38,23 +43,27 @@ struct PlanOptions: ParsableArguments {
             """, completion: .file())
     var overrides: String?
 
-    @Option(name: .long, help: "How ranges are fixed: minmax, ema, percentile or omse.")
-    var observer = Observer.omse
+    @Option(name: .long, help: "How ranges are fixed: minmax, ema, percentile or omse (if not given). A sweep takes all.")
+    var observer: Observer?
 
-    func validate() throws { _ = try plan }
+    /// What can be checked without a model.
+    func check(sweep: Bool) throws {
+        if !sweep, try widths(sweep: false).count > 1 { throw ValidationError("several bit widths go with --sweep") }
+        if sweep {
+            _ = try widths(sweep: true)
+            if observer != nil { throw ValidationError("--sweep takes all observers; --observer goes without it") }
+        }
+        if recipe == .reference && attention != nil { throw ValidationError("--attention: the recipe reference keeps attention in float") }
+    }
 
-    /// The widths alone.
-    private var plan: BitPlan {
-        get throws {
-            guard var plan = BitPlan(bits) else {
-                throw ValidationError("--bits \(bits) is not W-A-T with widths of 8, 4, 3 or 2, as 4-4-8")
+    private func widths(sweep: Bool) throws -> [BitPlan] {
+        try (bits ?? (sweep ? Sweep.defaultBits : "8-8-8")).split(separator: ",", omittingEmptySubsequences: false).map {
+            guard var plan = BitPlan(String($0)) else {
+                throw ValidationError("--bits \($0) is not W-A-T with widths of 8, 4, 3 or 2, as 4-4-8")
             }
             plan.weights = try width("--weights", weights) ?? plan.weights
             plan.activations = try width("--activations", activations) ?? plan.activations
             plan.attention = try width("--attention", attention) ?? plan.attention
-            if recipe == .reference && attention != nil {
-                throw ValidationError("--attention: the recipe reference keeps attention in float")
-            }
             return plan
         }
     }
@@ -65,11 +74,17 @@ struct PlanOptions: ParsableArguments {
         return width
     }
 
-    /// The plan, with its exceptions checked against the model.
-    func plan(for configuration: CLIPConfiguration) throws -> QuantizationPlan {
+    /// The plan, or those of a sweep, with their exceptions checked against the model.
+    func plans(for configuration: CLIPConfiguration, sweep: Bool) throws -> [QuantizationPlan] {
         let exceptions = try overrides.map { try PlanOverride.list(contentsOf: URL(fileURLWithPath: $0)) } ?? []
-        let plan = QuantizationPlan(recipe: recipe, bits: try plan, observer: observer, overrides: exceptions)
-        try plan.validate(for: configuration)
-        return plan
+        // Percentile is not defined for a scale a channel.
+        let all = Observer.allCases.filter { recipe == .paper || $0 != .percentile }
+        let plans = try widths(sweep: sweep).flatMap { bits in
+            (sweep ? all : [observer ?? .omse]).map {
+                QuantizationPlan(recipe: recipe, bits: bits, observer: $0, overrides: exceptions)
+            }
+        }
+        for plan in plans { try plan.validate(for: configuration) }
+        return plans
     }
 }
