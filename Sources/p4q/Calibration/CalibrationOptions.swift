@@ -71,17 +71,20 @@ struct CalibrationOptions: ParsableArguments {
         let learned = try learnedPrompts(classes, tokenizer, checkpoint.configuration)
         calibrator.observe(embedded: prompts.map { EmbeddedPrompt(ids: $0) } + learned)
         return QuantizedFolder.Provenance(
-            source: checkpoint.name, sourceSHA256: checkpoint.sha256, images: count, imagesSHA256: digest, prompts: prompts.count + learned.count,
+            source: checkpoint.name, sourceSHA256: checkpoint.sha256, images: count, imagesSHA256: digest,
+            prompts: prompts.count + learned.count,
             batch: batch, seed: isQueue ? nil : seed)
     }
 
     /// Each class's name behind vectors as a learned prompt begins with.
-    private func learnedPrompts(_ classes: ClassSet, _ tokenizer: Tokenizer, _ configuration: CLIPConfiguration) throws -> [EmbeddedPrompt] {
+    private func learnedPrompts(_ classes: ClassSet, _ tokenizer: Tokenizer, _ configuration: CLIPConfiguration) throws -> [EmbeddedPrompt]
+    {
         if calibratePromptTokens == 0 { return [] }
         let length = configuration.contextLength - calibratePromptTokens
         guard length > 2 else {
             throw ValidationError(
-                "--calibrate-prompt-tokens \(calibratePromptTokens) leaves no room for a class name in \(configuration.contextLength) positions")
+                "--calibrate-prompt-tokens \(calibratePromptTokens) leaves no room for a class name in \(configuration.contextLength) positions"
+            )
         }
         let context = EmbeddedPrompt.initialContext(tokens: calibratePromptTokens, width: configuration.text.width, seed: seed)
         return try classes.classes.map {
