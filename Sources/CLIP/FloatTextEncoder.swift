@@ -79,16 +79,18 @@ package struct FloatTextEncoder: TextEncoder {
     }
 
     private func embed(_ prompt: ArraySlice<Int32>, _ hidden: UnsafeMutablePointer<Float>) {
+        for (position, id) in prompt.enumerated() { embed(id, position: position, to: hidden + position * configuration.text.width) }
+    }
+
+    /// Writes a token's vector, its position's added, to `row` [width].
+    package func embed(_ id: Int32, position: Int, to row: UnsafeMutablePointer<Float>) {
+        precondition(id >= 0 && Int(id) < configuration.vocabularySize, "token \(id) is outside the vocabulary")
         let width = configuration.text.width
         tokenEmbedding.withUnsafeBufferPointer { tokens in
             positions.withUnsafeBufferPointer { positions in
                 guard let tokens = tokens.baseAddress, let positions = positions.baseAddress else { return }
-                for (position, id) in prompt.enumerated() {
-                    precondition(id >= 0 && Int(id) < configuration.vocabularySize, "token \(id) is outside the vocabulary")
-                    let row = hidden + position * width
-                    row.update(from: tokens + Int(id) * width, count: width)
-                    kernels.addBias(row, stride: width, bias: positions + position * width, rows: 1, width: width)
-                }
+                row.update(from: tokens + Int(id) * width, count: width)
+                kernels.addBias(row, stride: width, bias: positions + position * width, rows: 1, width: width)
             }
         }
     }

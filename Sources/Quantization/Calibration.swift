@@ -30,10 +30,19 @@ package struct Calibration: Sendable {
         package let percentile: ValueRange
         /// By bits.
         package let omse: [Int: ActivationQuantizer]
+
+        package init(minMax: ValueRange, ema: ValueRange, percentile: ValueRange, omse: [Int: ActivationQuantizer]) {
+            self.minMax = minMax
+            self.ema = ema
+            self.percentile = percentile
+            self.omse = omse
+        }
     }
 
     /// By name, as "vision.0.probs".
     package let points: [String: Point]
+
+    package init(points: [String: Point]) { self.points = points }
 
     /// A point's quantizer; nil if the point was not observed, or OMSE not searched at this width.
     package func quantizer(_ point: String, _ observer: Observer, bits: Int) -> ActivationQuantizer? {

@@ -8,9 +8,11 @@ package struct QuantizedTextEncoder: TextEncoder {
     private let tokens: TokenTable
     /// [vocabulary]
     private let tokenScales: FloatTensor
-    private let positions: FloatTensor
-    private let finalNorm: LayerNorm
-    private let projection: FloatTensor
+    /// [contextLength, width]
+    package let positions: FloatTensor
+    package let finalNorm: LayerNorm
+    /// [features, width]
+    package let projection: FloatTensor
     private let kernels: FloatKernels
     private let workspaces = WorkspaceCache()
 
@@ -71,17 +73,17 @@ package struct QuantizedTextEncoder: TextEncoder {
     }
 
     private func embed(_ prompt: ArraySlice<Int32>, _ hidden: UnsafeMutablePointer<Float>) {
+        for (position, id) in prompt.enumerated() { embed(id, position: position, to: hidden + position * configuration.text.width) }
+    }
+
+    /// Writes a token's vector, its position's added, to `row` [width].
+    package func embed(_ id: Int32, position: Int, to row: UnsafeMutablePointer<Float>) {
+        precondition(id >= 0 && Int(id) < configuration.vocabularySize, "token \(id) is outside the vocabulary")
         let width = configuration.text.width
-        tokenScales.withUnsafeBufferPointer { scales in
-            positions.withUnsafeBufferPointer { positions in
-                guard let positions = positions.baseAddress else { return }
-                for (position, id) in prompt.enumerated() {
-                    precondition(id >= 0 && Int(id) < configuration.vocabularySize, "token \(id) is outside the vocabulary")
-                    let row = hidden + position * width
-                    tokens.copy(Int(id), scale: scales[Int(id)], to: row)
-                    kernels.addBias(row, stride: width, bias: positions + position * width, rows: 1, width: width)
-                }
-            }
+        tokenScales.withUnsafeBufferPointer { tokens.copy(Int(id), scale: $0[Int(id)], to: row) }
+        positions.withUnsafeBufferPointer { positions in
+            guard let positions = positions.baseAddress else { return }
+            kernels.addBias(row, stride: width, bias: positions + position * width, rows: 1, width: width)
         }
     }
 }

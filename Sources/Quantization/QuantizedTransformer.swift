@@ -1,5 +1,5 @@
 package import CLIP
-internal import Tensors
+package import Tensors
 
 /// A stack of transformer blocks in integers. Every result is the same bits for every batch, thread count and instruction set.
 ///
@@ -8,9 +8,9 @@ package struct QuantizedTransformer: Sendable {
     package let configuration: TowerConfiguration
     package let blocks: [QuantizedBlock]
     package let isCausal: Bool
-    let gemm: IntegerGEMM
-    let attention: IntegerAttention
-    let kernels: FloatKernels
+    package let gemm: IntegerGEMM
+    package let attention: IntegerAttention
+    package let kernels: FloatKernels
 
     init(configuration: TowerConfiguration, blocks: [QuantizedBlock], isCausal: Bool, instructionSet: InstructionSet) {
         self.configuration = configuration

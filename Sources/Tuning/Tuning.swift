@@ -1,1 +1,0 @@
-// Evaluation and tuning of quantized models.
