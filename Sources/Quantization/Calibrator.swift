@@ -7,7 +7,7 @@ package final class Calibrator {
     /// Prompts of a batch. Source: the method's section 1.
     package static let promptBatch = 128
 
-    private let image: FloatImageEncoder
+    private let image: FloatImageEncoder?
     private let text: FloatTextEncoder?
     private let pool: ThreadPool
     private var vision: TowerObservation
@@ -19,17 +19,19 @@ package final class Calibrator {
     ///   - activationBits: the widths at which OMSE is to be had for activations.
     ///   - attentionBits: the same for attention's operands.
     package init(
-        image: FloatImageEncoder, text: FloatTextEncoder?, activationBits: [Int], attentionBits: [Int], pool: ThreadPool,
+        image: FloatImageEncoder?, text: FloatTextEncoder?, activationBits: [Int], attentionBits: [Int], pool: ThreadPool,
         kernels: FloatKernels = FloatKernels()
     ) {
         self.image = image
         self.text = text
         self.pool = pool
         vision = TowerObservation(
-            .vision, depth: image.configuration.vision.depth, activationBits: activationBits, attentionBits: attentionBits, kernels: kernels
+            .vision, depth: image?.configuration.vision.depth ?? 0, activationBits: activationBits, attentionBits: attentionBits,
+            kernels: kernels
         )
         prompts = TowerObservation(
-            .text, depth: image.configuration.text.depth, activationBits: activationBits, attentionBits: attentionBits, kernels: kernels)
+            .text, depth: text?.configuration.text.depth ?? 0, activationBits: activationBits, attentionBits: attentionBits,
+            kernels: kernels)
     }
 
     /// Takes a batch of pictures, [count, side, side, 3] 8-bit RGB.
@@ -62,6 +64,7 @@ package final class Calibrator {
     }
 
     private func run(_ crops: [UInt8], _ tap: @escaping ActivationTap) {
+        guard let image else { return }
         let count = crops.count / (image.imageSide * image.imageSide * 3)
         var features = [Float](repeating: 0, count: count * image.featureWidth)
         crops.withUnsafeBufferPointer { crops in

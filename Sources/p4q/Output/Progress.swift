@@ -32,6 +32,13 @@ struct Progress {
         let seconds = Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18
         let rate = seconds > 0 ? Double(count) / seconds : 0
         let place = total.map { "\(count) of \($0)" } ?? "\(count)"
-        return "\(title): \(place), \(String(format: "%.1f", rate)) a second"
+        var left = ""
+        if let total, rate > 0, count < total { left = ", \(Self.duration(Double(total - count) / rate)) left" }
+        return "\(title): \(place), \(String(format: "%.1f", rate)) a second\(left)"
+    }
+
+    private static func duration(_ seconds: Double) -> String {
+        let whole = Int(seconds.rounded(.up))
+        return whole < 60 ? "\(whole) s" : "\(whole / 60) min \(whole % 60) s"
     }
 }
