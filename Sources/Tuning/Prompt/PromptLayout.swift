@@ -86,10 +86,14 @@ package struct PromptLayout: Sendable {
             own.append(start..<rows.count)
         }
         self.rows = rows
+        contextRows = (rows.lastIndex { if case .context = $0.source { true } else { false } } ?? -1) + 1
         self.prefix = prefix
         self.own = own
         longest = sources.map(\.count).max() ?? 0
     }
+
+    /// Rows up to the last context vector's.
+    let contextRows: Int
 
     /// Rows that a query of the pooled states has: one a class.
     var pooled: [Int] { own.map { $0.upperBound - 1 } }

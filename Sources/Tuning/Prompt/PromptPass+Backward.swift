@@ -2,9 +2,11 @@ internal import CLIP
 internal import Tensors
 
 extension PromptPass {
-    /// Turns `gradient`, by the output of block `index`, into that by its input, in place: [queries, width] becomes [rows, width].
+    /// Turns `gradient`, by the output of block `index`, into that by its input, in place: [queries, width] becomes [rows, width]. Of the
+    /// first block, only the rows up to the last context vector's are wanted, and others are left undefined.
     func backward(block index: Int, _ gradient: UnsafeMutablePointer<Float>) {
         let (rows, queries) = (rows, queries(index))
+        let wanted = index == 0 ? layout.contextRows : rows
         feedForwardGradient(index, gradient, queries)
         let attended = memory(.attended, queries * width)
         propagate(index, .output, gradient, queries, attended)
@@ -12,13 +14,12 @@ extension PromptPass {
         let query = memory(.query, queries * width)
         let (key, value) = (memory(.key, rows * width), memory(.value, rows * width))
         attentionGradient(index, attended, query: query, key: key, value: value)
-        clip(query, keep(index, .query, queries * width), queries * width, index, .query)
-        clip(key, keep(index, .key, rows * width), rows * width, index, .key)
-        clip(value, keep(index, .value, rows * width), rows * width, index, .value)
-
         let input = memory(.input, rows * width)
-        propagate(index, .key, key, rows, input)
-        propagate(index, .value, value, rows, input, adding: true)
+        clip(key, keep(index, .key, rows * width), wanted * width, index, .key)
+        clip(value, keep(index, .value, rows * width), wanted * width, index, .value)
+        clip(query, keep(index, .query, queries * width), queries * width, index, .query)
+        propagate(index, .key, key, wanted, input)
+        propagate(index, .value, value, wanted, input, adding: true)
         if isPooled(index) {
             propagate(index, .query, query, queries, attended)
             scatter(attended, adding: true, input)
@@ -27,9 +28,9 @@ extension PromptPass {
             gradient.update(repeating: 0, count: rows * width)
             scatter(copy, adding: false, gradient)
         } else {
-            propagate(index, .query, query, queries, input, adding: true)
+            propagate(index, .query, query, wanted, input, adding: true)
         }
-        addNormGradient(index, first: true, input, keep(index, .hidden, rows * width), rows, .qkvInput, gradient)
+        addNormGradient(index, first: true, input, keep(index, .hidden, rows * width), wanted, .qkvInput, gradient)
     }
 
     /// Adds to `gradient` what comes through the dense layers.

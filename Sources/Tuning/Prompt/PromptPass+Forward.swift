@@ -92,7 +92,7 @@ extension PromptPass {
     }
 
     /// Columns of a product that are computed together, whatever the number of threads: so its bits don't depend on that.
-    static let columns = 128
+    static let columns = 256
 
     private func apply(
         _ dense: Dense, _ x: UnsafePointer<Float>, _ count: Int, _ y: UnsafeMutablePointer<Float>, _ adding: Bool

@@ -1,0 +1,64 @@
+import CLIP
+import Foundation
+import Tensors
+import Testing
+import Tuning
+
+struct LinearProbeTests {
+    private let (width, classes, count) = (6, 3, 900)
+
+    /// Overlapping clusters, one a class.
+    private func data() -> (features: [Float], labels: [Int]) {
+        let centres = numbers(classes * width, seed: 1, bound: 3)
+        let labels = (0..<count).map { $0 % classes }
+        let noise = CounterRandom(seed: 2).normals(count * width, deviation: 2)
+        return (noise.indices.map { noise[$0] + centres[labels[$0 / width] * width + $0 % width] }, labels)
+    }
+
+    @Test func `the solver finds the minimum of a convex function`() {
+        // sum of (i + 1) (x_i - i)^2 + x_0 x_1 / 2, whose minimum solves a linear system.
+        let found = LBFGS().minimize(from: [5, -5, 9]) { x in
+            let value = (0..<3).reduce(0.5 * Double(x[0] * x[1])) {
+                $0 + Double($1 + 1) * Double((x[$1] - Float($1)) * (x[$1] - Float($1)))
+            }
+            return (value, [2 * x[0] + x[1] / 2, 4 * (x[1] - 1) + x[0] / 2, 6 * (x[2] - 2)])
+        }
+        let expected: [Float] = [-8.0 / 31, 32.0 / 31, 2]
+        #expect(zip(found, expected).allSatisfy { abs($0 - $1) < 1e-4 })
+    }
+
+    @Test func `a probe's weights are a minimum: the gradient in double precision vanishes`() throws {
+        let (features, labels) = data()
+        let probe = try LinearProbe(
+            features: features, labels: labels, classes: classes, pool: ThreadPool(threads: 2), regularizations: [1e-2])
+        var gradient = probe.weight.map { 2e-2 * Double($0) }
+        for row in 0..<count {
+            let x = (0..<width).map { Double((features[row * width + $0] - probe.mean[$0]) / probe.deviation[$0]) }
+            let scores = probe.scores(features[row * width..<(row + 1) * width]).map { exp(Double($0)) }
+            let sum = scores.reduce(0, +)
+            for c in 0..<classes {
+                let share = (scores[c] / sum - (labels[row] == c ? 1 : 0)) / Double(count)
+                for index in 0..<width { gradient[c * width + index] += share * x[index] }
+            }
+        }
+        #expect(gradient.allSatisfy { abs($0) < 2e-4 })
+    }
+
+    @Test func `it classifies, alike on any number of threads, and rounded too`() throws {
+        let (features, labels) = data()
+        func train(_ threads: Int) throws -> LinearProbe {
+            try LinearProbe(features: features, labels: labels, classes: classes, pool: ThreadPool(threads: threads))
+        }
+        let probe = try train(1)
+        let other = try train(3)
+        #expect(other.weight == probe.weight && other.bias == probe.bias)
+        func right(_ probe: LinearProbe) -> Int {
+            labels.indices.count { LinearProbe.best(probe.scores(features[$0 * width..<($0 + 1) * width])) == labels[$0] }
+        }
+        #expect(right(probe) > 700)
+        let eight = probe.quantized(.eight)
+        #expect(right(eight) > 690 && eight.weight != probe.weight)
+        for c in 0..<classes { #expect(Set(probe.quantized(.two).weight[c * width..<(c + 1) * width]).count <= 4) }
+        #expect(throws: TuningError.self) { try LinearProbe(features: [1], labels: [0], classes: 2, pool: .serial) }
+    }
+}
