@@ -38,16 +38,14 @@ package struct TuningFile: Sendable {
         package var classificationLoss: Double
         package var distillationLoss: Double
         package var heldOutAccuracy: Double?
-        package var seconds: Double
 
         package init(
-            epochs: Int, classificationLoss: Double, distillationLoss: Double, heldOutAccuracy: Double?, seconds: Double
+            epochs: Int, classificationLoss: Double, distillationLoss: Double, heldOutAccuracy: Double?
         ) {
             self.epochs = epochs
             self.classificationLoss = classificationLoss
             self.distillationLoss = distillationLoss
             self.heldOutAccuracy = heldOutAccuracy
-            self.seconds = seconds
         }
     }
 

@@ -5,7 +5,9 @@ import Testing
 import Tuning
 
 struct LinearProbeTests {
-    private let (width, classes, count) = (6, 3, 900)
+    private let width = 6
+    private let classes = 3
+    private let count = 900
 
     /// Overlapping clusters, one a class.
     private func data() -> (features: [Float], labels: [Int]) {
@@ -16,15 +18,14 @@ struct LinearProbeTests {
     }
 
     @Test func `the solver finds the minimum of a convex function`() {
-        // sum of (i + 1) (x_i - i)^2 + x_0 x_1 / 2, whose minimum solves a linear system.
+        // (x0)^2 + 2 (x1 - 1)^2 + 3 (x2 - 2)^2 + x0 x1 / 2, whose minimum solves a linear system.
         let found = LBFGS().minimize(from: [5, -5, 9]) { x in
-            let value = (0..<3).reduce(0.5 * Double(x[0] * x[1])) {
-                $0 + Double($1 + 1) * Double((x[$1] - Float($1)) * (x[$1] - Float($1)))
-            }
-            return (value, [2 * x[0] + x[1] / 2, 4 * (x[1] - 1) + x[0] / 2, 6 * (x[2] - 2)])
+            let (a, b, c) = (x[0], x[1] - 1, x[2] - 2)
+            let squares: Float = a * a + 2 * b * b + 3 * c * c
+            return (Double(squares + a * x[1] / 2), [2 * a + x[1] / 2, 4 * b + a / 2, 6 * c])
         }
         let expected: [Float] = [-8.0 / 31, 32.0 / 31, 2]
-        #expect(zip(found, expected).allSatisfy { abs($0 - $1) < 1e-4 })
+        for (found, expected) in zip(found, expected) { #expect(abs(found - expected) < 1e-4) }
     }
 
     @Test func `a probe's weights are a minimum: the gradient in double precision vanishes`() throws {
@@ -33,9 +34,11 @@ struct LinearProbeTests {
             features: features, labels: labels, classes: classes, pool: ThreadPool(threads: 2), regularizations: [1e-2])
         var gradient = probe.weight.map { 2e-2 * Double($0) }
         for row in 0..<count {
-            let x = (0..<width).map { Double((features[row * width + $0] - probe.mean[$0]) / probe.deviation[$0]) }
+            let x = (0..<width).map { index -> Double in
+                Double((features[row * width + index] - probe.mean[index]) / probe.deviation[index])
+            }
             let scores = probe.scores(features[row * width..<(row + 1) * width]).map { exp(Double($0)) }
-            let sum = scores.reduce(0, +)
+            let sum: Double = scores.reduce(0, +)
             for c in 0..<classes {
                 let share = (scores[c] / sum - (labels[row] == c ? 1 : 0)) / Double(count)
                 for index in 0..<width { gradient[c * width + index] += share * x[index] }

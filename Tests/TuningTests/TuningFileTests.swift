@@ -27,7 +27,7 @@ struct TuningFileTests {
         return TuningFile(
             origin: .init(
                 model: model, teacher: "t", classSet: try ClassSet(labels: ["a", "b"]), images: 4, imagesSHA256: "i"), settings: settings,
-            metrics: .init(epochs: 2, classificationLoss: 0.5, distillationLoss: 0.25, heldOutAccuracy: nil, seconds: 1),
+            metrics: .init(epochs: 2, classificationLoss: 0.5, distillationLoss: 0.25, heldOutAccuracy: nil),
             context: parts.hasPrompt ? FloatTensor(shape: [3, width]) { _ = $0.update(fromContentsOf: numbers($0.count, seed: 1)) } : nil,
             adapter: parts.hasAdapter
                 ? try QuantizedAdapter(

@@ -25,6 +25,9 @@ package final class PromptPass {
     /// What forward keeps for backward.
     let kept = Workspace()
     let scratch = Workspace()
+    /// Multiplications of a block's largest product below which threads would wait for each other longer than they work: a third of a
+    /// millisecond.
+    private static let sharedWork = 1 << 24
     /// Made at the first backward pass.
     private var weights: [[FloatTensor]] = []
     /// The rows' vectors with their positions, but for the context's: [rows, width].
@@ -38,7 +41,8 @@ package final class PromptPass {
         precondition(layout.longest <= tower.configuration.contextLength, "a prompt of \(layout.longest) tokens is too long for the tower")
         self.tower = tower
         self.layout = layout
-        self.pool = pool
+        let work = layout.rows.count * tower.width * tower.configuration.text.mlpWidth
+        self.pool = work < Self.sharedWork ? .serial : pool
         self.rule = rule
         self.contextLength = contextLength
         let width = tower.width

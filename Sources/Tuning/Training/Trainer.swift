@@ -8,6 +8,8 @@ package struct TrainingState: Sendable, Equatable {
     package var adam: AdamW?
     /// Epochs done.
     package var epoch = 0
+    /// Means over the last epoch; nil before the first.
+    package var losses: TuningLosses?
     /// The adapter's ranges over the last tenth of the last epoch.
     package var ranges: AdapterRanges?
     /// The epoch with the best held-out accuracy so far; nil where nothing is held out.
@@ -118,6 +120,7 @@ package final class Trainer {
         }
         if state.parameters.adapter != nil { state.ranges = observation.ranges() }
         state.epoch += 1
+        state.losses = sums
         let accuracy = heldOut.isEmpty ? nil : accuracy()
         if let accuracy, accuracy > state.best?.accuracy ?? -1 {
             state.best = .init(parameters: state.parameters, ranges: state.ranges, accuracy: accuracy, epoch: state.epoch)

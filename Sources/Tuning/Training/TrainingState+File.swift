@@ -17,6 +17,7 @@ package struct TrainingCheckpoint: Sendable {
     private struct Position: Codable {
         var epoch: Int
         var steps: Int
+        var losses: TuningLosses?
         var bestAccuracy: Double?
         var bestEpoch: Int?
     }
@@ -30,7 +31,8 @@ package struct TrainingCheckpoint: Sendable {
             entries += Self.entries("second.", TuningParameters(context: [], adapter: adam.moments.second), nil)
         }
         let position = Position(
-            epoch: state.epoch, steps: state.adam?.steps ?? 0, bestAccuracy: state.best?.accuracy, bestEpoch: state.best?.epoch)
+            epoch: state.epoch, steps: state.adam?.steps ?? 0, losses: state.losses, bestAccuracy: state.best?.accuracy,
+            bestEpoch: state.best?.epoch)
         do throws(CLIPError) {
             try SafetensorsWriter.write(
                 entries, metadata: ["format": Self.format, "identity": identity, "position": TuningFile.json(position)], to: url)
@@ -57,7 +59,7 @@ package struct TrainingCheckpoint: Sendable {
             throw .checkpointMismatch(file: url.path, reason: "its settings, data or model differ")
         }
         let last = try parameters(file, "")
-        var state = TrainingState(parameters: last.0, adam: nil, epoch: position.epoch, ranges: last.1)
+        var state = TrainingState(parameters: last.0, adam: nil, epoch: position.epoch, losses: position.losses, ranges: last.1)
         if let adapter = last.0.adapter {
             var adam = AdamW(width: adapter.width)
             guard let first = try parameters(file, "first.").0.adapter, let second = try parameters(file, "second.").0.adapter else {

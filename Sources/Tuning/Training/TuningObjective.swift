@@ -30,7 +30,7 @@ package struct TuningBatch: Sendable {
 }
 
 /// Mean losses of a batch. Source: the paper's equations 13 to 15.
-package struct TuningLosses: Sendable, Equatable {
+package struct TuningLosses: Sendable, Equatable, Codable {
     /// Cross entropy with the labels.
     package var classification: Double
     /// Cross entropy with the teacher's softmax.

@@ -50,12 +50,12 @@ package struct TuningRun: Sendable {
     }
 
     /// The file that the trainer's result makes.
-    package func file(_ trainer: Trainer, _ data: TrainingData, last: EpochReport?, seconds: Double) throws(TuningError) -> TuningFile {
+    package func file(_ trainer: Trainer, _ data: TrainingData) throws(TuningError) -> TuningFile {
         let origin = TuningFile.Origin(
             model: student, teacher: teacher.sha256, classSet: classSet, images: data.count, imagesSHA256: data.sha256)
         let metrics = TuningFile.Metrics(
-            epochs: trainer.state.best?.epoch ?? trainer.state.epoch, classificationLoss: last?.losses.classification ?? .nan,
-            distillationLoss: last?.losses.distillation ?? .nan, heldOutAccuracy: trainer.state.best?.accuracy, seconds: seconds)
+            epochs: trainer.state.best?.epoch ?? trainer.state.epoch, classificationLoss: trainer.state.losses?.classification ?? 0,
+            distillationLoss: trainer.state.losses?.distillation ?? 0, heldOutAccuracy: trainer.state.best?.accuracy)
         return try TuningFile(trainer, origin: origin, metrics: metrics)
     }
 

@@ -64,9 +64,9 @@ struct Tune: AsyncParsableCommand {
         let left = try collect(collector, run.classSet)
         let data = try run.data(collector)
         let (trainer, state) = try run.trainer(data, checkpoint: checkpoint.map { URL(fileURLWithPath: $0) })
-        let last = try train(trainer, state)
+        try train(trainer, state)
         let seconds = (ContinuousClock.now - start) / .seconds(1)
-        let file = try run.file(trainer, data, last: last, seconds: seconds)
+        let file = try run.file(trainer, data)
         try file.write(to: URL(fileURLWithPath: out))
         Notices(isQuiet: quiet).note("wrote \(out): \(data.count) images, \(trainer.state.epoch) epochs, \(rounded(seconds, 1)) s")
         if json {
@@ -105,20 +105,17 @@ struct Tune: AsyncParsableCommand {
         return left
     }
 
-    private func train(_ trainer: Trainer, _ state: TrainingCheckpoint?) throws -> EpochReport? {
+    private func train(_ trainer: Trainer, _ state: TrainingCheckpoint?) throws {
         let done = trainer.state.epoch
         if done > 0 { Notices(isQuiet: quiet).note("going on behind epoch \(done)") }
         var progress = Progress("tuned, steps", total: trainer.steps * (trainer.settings.epochs - done), isQuiet: quiet)
-        var last: EpochReport?
         while !trainer.isFinished {
             let before = (trainer.state.epoch - done) * trainer.steps
             let report = try trainer.runEpoch { progress.update(before + $0) }
             try state?.write(trainer.state)
             if report.epoch % max(1, trainer.settings.epochs / 10) == 0 { note(report, of: trainer.settings.epochs) }
-            last = report
         }
         progress.finish((trainer.state.epoch - done) * trainer.steps)
-        return last
     }
 
     private func note(_ report: EpochReport, of epochs: Int) {
