@@ -19,7 +19,7 @@ package struct FloatTransformer: Sendable {
     package let configuration: TowerConfiguration
     package let blocks: [TransformerBlock]
     package let isCausal: Bool
-    let kernels: FloatKernels
+    package let kernels: FloatKernels
 
     package init(configuration: TowerConfiguration, blocks: [TransformerBlock], isCausal: Bool, kernels: FloatKernels) {
         self.configuration = configuration

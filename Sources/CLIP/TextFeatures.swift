@@ -4,13 +4,26 @@ package import Tensors
 
 /// Text features of a class set: every prompt's feature normalised, their mean per class, normalised again.
 package struct TextFeatures: Sendable {
+    /// Which texts describe a class.
+    package enum Wording: Sendable {
+        /// Its names in the class set's templates, and its own prompts.
+        case templates
+        /// Its display name and a full stop alone: a learned prompt brings the rest.
+        case displayName
+    }
+
     package let tokenizer: Tokenizer
     package let encoder: any TextEncoder
     /// Equal only where equal class sets have equal features: a hash, hex.
     package let identity: String
+    private let wording: Wording
     private let kernels: FloatKernels
 
-    package init(tokenizer: Tokenizer, encoder: any TextEncoder, identity: String, kernels: FloatKernels = FloatKernels()) {
+    package init(
+        tokenizer: Tokenizer, encoder: any TextEncoder, identity: String, wording: Wording = .templates,
+        kernels: FloatKernels = FloatKernels()
+    ) {
+        self.wording = wording
         self.tokenizer = tokenizer
         self.encoder = encoder
         self.identity = identity
@@ -32,7 +45,11 @@ package struct TextFeatures: Sendable {
         var prompts: [[Int32]] = []
         var counts: [Int] = []
         for entry in classSet.classes {
-            let texts = entry.texts(templates: classSet.templates)
+            let texts =
+                switch wording {
+                case .templates: entry.texts(templates: classSet.templates)
+                case .displayName: [entry.name + "."]
+                }
             counts.append(texts.count)
             for text in texts {
                 prompts.append(try tokenizer.encode(text, contextLength: encoder.contextLength, truncating: truncating))

@@ -30,6 +30,13 @@ package struct Calibration: Sendable {
         package let percentile: ValueRange
         /// By bits.
         package let omse: [Int: ActivationQuantizer]
+
+        package init(minMax: ValueRange, ema: ValueRange, percentile: ValueRange, omse: [Int: ActivationQuantizer]) {
+            self.minMax = minMax
+            self.ema = ema
+            self.percentile = percentile
+            self.omse = omse
+        }
     }
 
     /// The channels of a point that has a scale a channel.
@@ -45,7 +52,7 @@ package struct Calibration: Sendable {
     /// The same for points with a scale a channel, in recipes that have them.
     package let channels: [String: ChannelPoint]
 
-    init(points: [String: Point] = [:], channels: [String: ChannelPoint] = [:]) {
+    init(points: [String: Point], channels: [String: ChannelPoint]) {
         self.points = points
         self.channels = channels
     }
@@ -63,6 +70,8 @@ package struct Calibration: Sendable {
         case .omse: return point.omseSteps[bits].map { quantizers(point.minMax, Observer.omseFactor($0)) }
         }
     }
+
+    package init(points: [String: Point]) { self.init(points: points, channels: [:]) }
 
     /// A point's quantizer; nil if the point was not observed, or OMSE not searched at this width.
     package func quantizer(_ point: String, _ observer: Observer, bits: Int) -> ActivationQuantizer? {

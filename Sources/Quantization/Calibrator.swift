@@ -7,7 +7,7 @@ package final class Calibrator {
     /// Prompts of a batch. Source: the method's section 1.
     package static let promptBatch = 128
 
-    private let image: FloatImageEncoder
+    private let image: FloatImageEncoder?
     private let text: FloatTextEncoder?
     private let pool: ThreadPool
     private var vision: TowerObservation
@@ -22,19 +22,20 @@ package final class Calibrator {
     ///   - attentionBits: the same for attention's operands.
     ///   - recipe: whose points are followed.
     package init(
-        image: FloatImageEncoder, text: FloatTextEncoder?, activationBits: [Int], attentionBits: [Int], pool: ThreadPool,
+        image: FloatImageEncoder?, text: FloatTextEncoder?, activationBits: [Int], attentionBits: [Int], pool: ThreadPool,
         kernels: FloatKernels = FloatKernels(), recipe: Recipe = .paper
     ) {
         self.image = image
         self.text = text
         self.pool = pool
         vision = TowerObservation(
-            .vision, depth: image.configuration.vision.depth, activationBits: activationBits, attentionBits: attentionBits, kernels: kernels
+            .vision, depth: image?.configuration.vision.depth ?? 0, activationBits: activationBits, attentionBits: attentionBits,
+            kernels: kernels
         )
         prompts = TowerObservation(
-            .text, depth: image.configuration.text.depth, activationBits: activationBits, attentionBits: attentionBits, kernels: kernels)
-        guard recipe == .reference else { return }
-        let configuration = image.configuration
+            .text, depth: text?.configuration.text.depth ?? 0, activationBits: activationBits, attentionBits: attentionBits,
+            kernels: kernels)
+        guard recipe == .reference, let configuration = image?.configuration ?? text?.configuration else { return }
         for tower in Tower.allCases {
             let shape = tower == .vision ? configuration.vision : configuration.text
             channels[tower] = ChannelObservation(
@@ -114,8 +115,8 @@ package final class Calibrator {
     private func repeatLastBatches(
         _ progress: PointProgress?, _ body: @escaping (Tower, Int?, QuantizationPoint, UnsafeBufferPointer<Float>) -> Void
     ) {
-        let towers: [Tower] = lastPrompts.isEmpty ? [.vision] : Tower.allCases
-        let total = QuantizedLayout.points(image.configuration, towers).count
+        let towers = Tower.allCases.filter { $0 == .vision ? !lastCrops.isEmpty : !lastPrompts.isEmpty }
+        let total = (image?.configuration ?? text?.configuration).map { QuantizedLayout.points($0, towers).count } ?? 0
         var (done, last) = (0, "")
         func see(_ tower: Tower, _ block: Int?, _ point: QuantizationPoint, _ values: UnsafeBufferPointer<Float>) {
             // Softmax's output comes in many pieces.
@@ -131,6 +132,7 @@ package final class Calibrator {
     }
 
     private func run(_ crops: [UInt8], _ tap: @escaping ActivationTap) {
+        guard let image else { return }
         let count = crops.count / (image.imageSide * image.imageSide * 3)
         var features = [Float](repeating: 0, count: count * image.featureWidth)
         crops.withUnsafeBufferPointer { crops in

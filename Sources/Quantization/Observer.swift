@@ -23,6 +23,11 @@ package struct ValueRange: Sendable, Equatable {
     package var low: Float
     package var high: Float
 
+    package init(low: Float, high: Float) {
+        self.low = low
+        self.high = high
+    }
+
     /// Both ends moved towards another range's.
     mutating func move(towards other: ValueRange) {
         low += Observer.movingAverageRate * (other.low - low)

@@ -4,8 +4,10 @@ package import Tensors
 /// A linear map on codes: packed weights, and the product of input and weight scales for each output channel.
 package struct QuantizedDense: Sendable {
     package let weight: PackedMatrix
-    /// [outputs]
+    /// [outputs]: input scale times weight scale.
     let scales: FloatTensor
+    /// [outputs]: of the weights alone.
+    private let weightScales: FloatTensor
     /// [outputs]
     let bias: FloatTensor?
     package let input: CodeScale
@@ -14,6 +16,7 @@ package struct QuantizedDense: Sendable {
         self.weight = weight
         self.bias = bias
         self.input = input
+        self.weightScales = weightScales
         scales = FloatTensor(shape: [weight.outputs]) { target in
             weightScales.withUnsafeBufferPointer { source in
                 for channel in target.indices { target[channel] = input.scale * source[channel] }
@@ -21,8 +24,18 @@ package struct QuantizedDense: Sendable {
         }
     }
 
+    /// The weights that the codes stand for, [outputs, inputs], for a gradient.
+    package func floatWeight() -> FloatTensor {
+        let codes = weight.codes()
+        return FloatTensor(shape: [weight.outputs, weight.inputs]) { target in
+            weightScales.withUnsafeBufferPointer { scales in
+                for index in target.indices { target[index] = Float(codes[index]) * scales[index / weight.inputs] }
+            }
+        }
+    }
+
     /// Lends scales and bias.
-    func withChannels<R>(_ body: (ChannelScales) -> R) -> R? {
+    package func withChannels<R>(_ body: (ChannelScales) -> R) -> R? {
         scales.withUnsafeBufferPointer { scales in
             guard let scales = scales.baseAddress else { return nil }
             guard let bias else { return body(.perChannel(scales, bias: nil)) }

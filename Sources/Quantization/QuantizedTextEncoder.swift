@@ -8,9 +8,11 @@ package struct QuantizedTextEncoder: TextEncoder {
     private let tokens: TokenTable
     /// [vocabulary]
     private let tokenScales: FloatTensor
-    private let positions: FloatTensor
-    private let finalNorm: LayerNorm
-    private let projection: FloatTensor
+    /// [contextLength, width]
+    package let positions: FloatTensor
+    package let finalNorm: LayerNorm
+    /// [features, width]
+    package let projection: FloatTensor
     private let kernels: FloatKernels
     private let workspaces = WorkspaceCache()
 

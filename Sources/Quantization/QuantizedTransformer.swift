@@ -1,5 +1,5 @@
 package import CLIP
-internal import Tensors
+package import Tensors
 
 /// A tower's transformer blocks, whatever they compute in.
 protocol TransformerStack: Sendable {
@@ -17,9 +17,9 @@ package struct QuantizedTransformer: TransformerStack {
     package let configuration: TowerConfiguration
     package let blocks: [QuantizedBlock]
     package let isCausal: Bool
-    let gemm: IntegerGEMM
-    let attention: IntegerAttention
-    let kernels: FloatKernels
+    package let gemm: IntegerGEMM
+    package let attention: IntegerAttention
+    package let kernels: FloatKernels
     let clock: StageClock?
 
     init(

@@ -40,6 +40,18 @@ package struct WeightCodes: Sendable, Equatable {
     package let columns: Int
     package let bits: Int
 
+    /// Codes that were quantized before.
+    ///
+    /// - Precondition: as many codes and scales as the shape needs.
+    package init(codes: [Int8], scales: [Float], rows: Int, columns: Int, bits: Int) {
+        precondition(codes.count == rows * columns && scales.count == rows, "\(codes.count) codes for [\(rows), \(columns)]")
+        self.codes = codes
+        self.scales = scales
+        self.rows = rows
+        self.columns = columns
+        self.bits = bits
+    }
+
     /// Quantizes [rows, columns] by MinMax per row: `s = max(-min, max) / ((high - low) / 2)`, in IEEE float32, divisions and all, because
     /// this scale puts each row's largest weight on a rounding tie.
     package init(_ weights: UnsafeBufferPointer<Float>, rows: Int, columns: Int, bits: Int) {

@@ -51,6 +51,24 @@ package struct IntegerAttention: Sendable {
         _ head: Head, probabilities: CodeScale, to codes: UnsafeMutablePointer<UInt8>, stride: Int, meaning: CodeScale,
         scratch: UnsafeMutableRawPointer, seen: ((UnsafeBufferPointer<UInt8>) -> Void)? = nil
     ) {
+        attend(head, probabilities: probabilities, to: .codes(codes, meaning), stride: stride, shares: nil, scratch: scratch, seen: seen)
+    }
+
+    /// The same in floats, before they become codes, with softmax's output kept for a gradient: `values` [L, d] and `shares` [L, T], whose
+    /// unseen elements become 0. Strides are in elements.
+    package func attend(
+        _ head: Head, probabilities: CodeScale, to values: UnsafeMutablePointer<Float>, stride: Int, shares: UnsafeMutablePointer<Float>,
+        sharesStride: Int, scratch: UnsafeMutableRawPointer
+    ) {
+        attend(
+            head, probabilities: probabilities, to: .floats(values), stride: stride, shares: (shares, sharesStride), scratch: scratch)
+    }
+
+    private func attend(
+        _ head: Head, probabilities: CodeScale, to output: ProductOutput, stride: Int,
+        shares kept: (memory: UnsafeMutablePointer<Float>, stride: Int)?, scratch: UnsafeMutableRawPointer,
+        seen: ((UnsafeBufferPointer<UInt8>) -> Void)? = nil
+    ) {
         let queries = head.queries.rows
         let tokens = head.tokens
         precondition(
@@ -63,11 +81,14 @@ package struct IntegerAttention: Sendable {
         multiplyByKeys(head, scores: scores, places, scratch)
         kernels.softmax(
             scores, stride: tokens, scale: 1, rows: queries, width: tokens, first: head.visible ?? tokens, step: head.isCausal ? 1 : 0)
+        if let kept {
+            for row in 0..<queries { (kept.memory + row * kept.stride).update(from: scores + row * tokens, count: tokens) }
+        }
         let shares = (scratch + places.shares).assumingMemoryBound(to: UInt8.self)
         gemm.quantize(scores, stride: tokens, rows: queries, width: tokens, by: probabilities, to: shares, codesStride: tokens)
         seen?(UnsafeBufferPointer(start: shares, count: queries * tokens))
         let matrix = CodeMatrix(shares, stride: tokens, rows: queries, columns: tokens, meaning: probabilities)
-        multiplyByValues(head, matrix, to: .codes(codes, meaning), stride: stride, places, scratch)
+        multiplyByValues(head, matrix, to: output, stride: stride, places, scratch)
     }
 
     /// `scores[i, t] = sum * (s_q * s_k * (1 / sqrt d))`, [L, T]; what a causal query doesn't see is left as it was.

@@ -36,6 +36,9 @@ struct Evaluate: AsyncParsableCommand {
     @OptionGroup var classOptions: ClassOptions
     @OptionGroup var imageOptions: ImageOptions
 
+    @Option(name: .long, help: "What p4q tune has learned for --model: a prompt and an adapter.", completion: .file())
+    var tuning: String?
+
     @Option(name: .long, help: "Images in one pass through the model.")
     var batch = 32
 
@@ -49,6 +52,7 @@ struct Evaluate: AsyncParsableCommand {
     var quiet = false
 
     func validate() throws {
+        if tuning != nil && model == nil { throw ValidationError("--tuning goes with --model") }
         if model == nil && compare.isEmpty { throw ValidationError("say what to evaluate: --model DIR, or --compare DIR DIR") }
         if data.isEmpty { throw ValidationError("--data needs a folder or an archive of labelled images") }
         if batch < 1 { throw ValidationError("--batch must be at least 1") }
@@ -63,7 +67,7 @@ struct Evaluate: AsyncParsableCommand {
 
     func run() async throws {
         let models = try ((model.map { [$0] } ?? []) + compare).map {
-            try EvaluatedModel($0, tokenizer: tokenizer, activation: activation)
+            try EvaluatedModel($0, tokenizer: tokenizer, activation: activation, tuning: $0 == model ? tuning : nil)
         }
         let inline = try classOptions.inlineSet()
         guard let classSet = try inline ?? classOptions.files.first.map(ClassSet.init(contentsOf:)) else { return }

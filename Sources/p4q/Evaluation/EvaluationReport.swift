@@ -95,10 +95,13 @@ struct EvaluatedModel {
     let description: QuantizationDescription?
     let sizeMiB: Double
 
-    init(_ path: String, tokenizer: String? = nil, activation: Activation? = nil) throws {
+    init(_ path: String, tokenizer: String? = nil, activation: Activation? = nil, tuning: String? = nil) throws {
         self.path = path
         let url = URL(fileURLWithPath: path)
-        model = try ModelOptions.load(path, tokenizer: tokenizer, activation: activation)
+        let loader = ModelLoader(
+            tokenizer: tokenizer.map { URL(fileURLWithPath: $0) }, activation: activation,
+            instructionSet: try ProcessorOptions.instructionSet())
+        model = try loader.load(path, tuning: tuning)
         let folder = CLIPModel.folder(of: url)
         description = QuantizationDescription(configuration: folder.appendingPathComponent("config.json"))
         let files =

@@ -4,6 +4,7 @@ import Foundation
 import Imaging
 import Quantization
 import Tensors
+import Tuning
 
 extension Activation: ExpressibleByArgument {
     public static var allValueStrings: [String] { [Activation.quickGELU.rawValue, Activation.gelu.rawValue] }
@@ -23,25 +24,52 @@ struct ModelOptions: ParsableArguments {
     @Option(name: .long, help: "The activation, instead of what the configuration says: quick_gelu or gelu.")
     var activation: Activation?
 
+    @Option(name: .long, help: "What p4q tune has learned for this model: a prompt and an adapter.", completion: .file())
+    var tuning: String?
+
     @OptionGroup var threading: ThreadOptions
 
-    /// Loads the model.
-    func load() throws -> CLIPModel { try Self.load(model, tokenizer: tokenizer, activation: activation) }
-
-    /// Loads a float or quantized model from its path.
-    ///
-    /// - Parameters:
-    ///   - tokenizer: the folder of the tokenizer's files, where they don't lie beside the weights.
-    ///   - activation: overrides what a float model's configuration says.
-    static func load(_ model: String, tokenizer: String?, activation: Activation?) throws -> CLIPModel {
-        let url = URL(fileURLWithPath: model)
+    /// Loads the model, with the tuning in it.
+    func load() throws -> CLIPModel {
         let set = try ProcessorOptions.instructionSet()
-        let tokenizer = tokenizer.map { URL(fileURLWithPath: $0) }
+        let loader = ModelLoader(tokenizer: tokenizer.map { URL(fileURLWithPath: $0) }, activation: activation, instructionSet: set)
+        return try loader.load(model, tuning: tuning)
+    }
+}
+
+/// Loads float and quantized models alike.
+struct ModelLoader {
+    var tokenizer: URL?
+    var activation: Activation?
+    let instructionSet: InstructionSet
+
+    /// The model, with the tuning in it, if there is one.
+    func load(_ path: String, tuning: String? = nil) throws -> CLIPModel {
+        let loaded = try untuned(path)
+        guard let tuning else { return loaded }
+        let file = URL(fileURLWithPath: tuning)
+        return try TuningFile.load(file).applied(to: loaded, name: file.lastPathComponent, instructionSet: instructionSet)
+    }
+
+    private func untuned(_ path: String) throws -> CLIPModel {
+        let url = URL(fileURLWithPath: path)
         if QuantizedFolder.isOne(url) {
-            guard activation == nil else { throw ValidationError("--activation goes with a float model; \(model) is quantized already") }
-            return try QuantizedFolder.load(url, tokenizer: tokenizer, instructionSet: set)
+            guard activation == nil else { throw ValidationError("--activation goes with a float model; \(path) is quantized already") }
+            return try QuantizedFolder.load(url, tokenizer: tokenizer, instructionSet: instructionSet)
         }
-        return try CLIPModel.load(url, tokenizer: tokenizer, activation: activation, kernels: FloatKernels(set))
+        return try CLIPModel.load(url, tokenizer: tokenizer, activation: activation, kernels: FloatKernels(instructionSet))
+    }
+}
+
+/// Where things are kept between runs.
+enum CacheFolder {
+    /// `option`, or p4q's own folder of this name in the user's cache directory; nil for "none".
+    static func url(_ name: String, option: String?) -> URL? {
+        if option == "none" { return nil }
+        if let option { return URL(fileURLWithPath: option) }
+        let environment = ProcessInfo.processInfo.environment
+        let base = environment["XDG_CACHE_HOME"] ?? environment["HOME"].map { $0 + "/.cache" }
+        return base.map { URL(fileURLWithPath: $0).appendingPathComponent("p4q/\(name)") }
     }
 }
 
@@ -114,11 +142,7 @@ struct ClassOptions: ParsableArguments {
 
     /// Where text features are kept: `--cache`, or p4q's folder in the user's cache directory.
     func textFeatureCache() -> TextFeatureCache? {
-        if cache == "none" { return nil }
-        if let cache { return TextFeatureCache(folder: URL(fileURLWithPath: cache)) }
-        let environment = ProcessInfo.processInfo.environment
-        let base = environment["XDG_CACHE_HOME"] ?? environment["HOME"].map { $0 + "/.cache" }
-        return base.map { TextFeatureCache(folder: URL(fileURLWithPath: $0).appendingPathComponent("p4q/text")) }
+        CacheFolder.url("text", option: cache).map { TextFeatureCache(folder: $0) }
     }
 }
 
