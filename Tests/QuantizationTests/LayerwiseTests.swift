@@ -89,13 +89,51 @@ struct LayerwiseTests {
             #expect(agreement.compared > 4_000)
         }
     }
+
+    @Test(arguments: ["patch.in", "0.qkv.in", "1.q", "1.k", "0.v", "2.probs", "1.out.in", "2.fc1.in", "0.fc2.in"])
+    func `a scale off by a thousandth, or a zero point by one, is seen at every kind of point`(point: String) throws {
+        let checkpoint = ShapedCLIP.odd.checkpoint
+        let bits = BitPlan(weights: .eight, activations: .eight, attention: .eight)
+        let tensors = try QuantizedTensors(checkpoint, ShapedCLIP.odd.calibrate(checkpoint), observer: .omse, bits: bits)
+        let name = "vision.\(point)"
+        let right = try #require(tensors.points[name])
+        let zero = right.zeroPoint == 0 ? 1 : right.zeroPoint - 1
+        for wrong in [
+            CodeScale(scale: right.scale * 1.001, zeroPoint: right.zeroPoint, bits: .eight),
+            CodeScale(scale: right.scale, zeroPoint: zero, bits: .eight),
+        ] {
+            let changed = tensors.replacing(points: tensors.points.merging([name: wrong]) { $1 })
+            let agreement = compareLayers(ShapedCLIP.odd, checkpoint, changed, quantizers: tensors.points) { _, _, _ in 8 }
+            #expect(!agreement.faults.isEmpty, "\(wrong) in place of \(right)")
+        }
+    }
+
+    @Test(arguments: [
+        "self_attn.q_proj.bias", "self_attn.v_proj.bias", "self_attn.out_proj.bias", "mlp.fc1.bias", "mlp.fc2.bias", "layer_norm1.bias",
+        "layer_norm2.weight", "self_attn.k_proj.weight", "mlp.fc2.weight",
+    ])
+    func `a parameter left out or exchanged is seen`(name: String) throws {
+        let checkpoint = ShapedCLIP.odd.checkpoint
+        let bits = BitPlan(weights: .eight, activations: .eight, attention: .eight)
+        let tensors = try QuantizedTensors(checkpoint, ShapedCLIP.odd.calibrate(checkpoint), observer: .omse, bits: bits)
+        let place = "text_model.encoder.layers.1.\(name)"
+        var all: [String: FloatTensor] = [:]
+        for (name, shape) in checkpoint.configuration.tensorShapes {
+            all[name] = name == place ? FloatTensor(shape: shape) { $0.update(repeating: 0) } : checkpoint[name]
+        }
+        let other = Checkpoint(configuration: checkpoint.configuration, name: "other", tensors: all)
+        let agreement = compareLayers(ShapedCLIP.odd, other, tensors) { _, _, _ in 8 }
+        #expect(!agreement.faults.isEmpty, "\(place)")
+    }
 }
 
-/// Runs both integer towers and simulates each of their layers.
+/// Runs both integer towers and simulates each of their layers, with the float weights of `checkpoint` and the towers' own quantizers or others.
 func compareLayers(
-    _ shape: ShapedCLIP, _ checkpoint: Checkpoint, _ tensors: QuantizedTensors, weightBits: @escaping (Tower, Int, String) -> Int
+    _ shape: ShapedCLIP, _ checkpoint: Checkpoint, _ tensors: QuantizedTensors, quantizers: [String: CodeScale]? = nil,
+    weightBits: @escaping (Tower, Int, String) -> Int
 ) -> Agreement {
     var agreement = Agreement()
+    let quantizers = quantizers ?? tensors.points
     let configuration = shape.configuration
     let image = QuantizedImageEncoder(tensors, configuration, normalization: SmallQuantizedCLIP.normalization)
     let seen = Recording()
@@ -107,7 +145,7 @@ func compareLayers(
     let tokens = configuration.visionPositions
     let vision = LayerSimulation(
         checkpoint: checkpoint, tower: .vision, recording: seen, sequences: (0..<shape.images).map { $0 * tokens..<($0 + 1) * tokens },
-        weightBits: weightBits, quantizers: tensors.points)
+        weightBits: weightBits, quantizers: quantizers)
     vision.compareEmbedding(crops, images: shape.images, &agreement)
     vision.compare(&agreement)
 
@@ -120,7 +158,7 @@ func compareLayers(
     var rows: [Range<Int>] = []
     for prompt in shape.prompts { rows.append((rows.last?.upperBound ?? 0)..<(rows.last?.upperBound ?? 0) + prompt.count) }
     let prompts = LayerSimulation(
-        checkpoint: checkpoint, tower: .text, recording: read, sequences: rows, weightBits: weightBits, quantizers: tensors.points)
+        checkpoint: checkpoint, tower: .text, recording: read, sequences: rows, weightBits: weightBits, quantizers: quantizers)
     prompts.compareEmbedding(shape.prompts, &agreement)
     prompts.compare(&agreement)
     return agreement
