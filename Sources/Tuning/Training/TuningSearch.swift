@@ -60,7 +60,8 @@ package struct TuningSearch: Sendable {
         var accuracy = 0.0
         do throws(TuningError) {
             while !trainer.isFinished { accuracy = try trainer.runEpoch().heldOutAccuracy ?? 0 }
-        } catch .diverged {
+        } catch {
+            guard case .diverged = error else { throw error }
             return Trial(settings: run.settings, accuracy: 0)
         }
         return Trial(settings: run.settings, accuracy: accuracy)
