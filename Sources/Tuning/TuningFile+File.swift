@@ -5,9 +5,6 @@ internal import Tensors
 
 extension TuningFile {
     private static let format = "p4q-tuning-1"
-    /// Larger values of these than any CLIP has are damage.
-    private static let largestExtent = 1 << 16
-
     /// Writes one safetensors file:
     ///
     ///     context             float32 [vectors, width of the text tower]
@@ -51,59 +48,17 @@ extension TuningFile {
         } catch {
             throw .file(error)
         }
-        func invalid(_ reason: String) -> TuningError { .invalid(file: url.path, reason: reason) }
-        guard file.metadata["format"] == format else { throw invalid("it is not of the format \(format)") }
+        var reader = TuningReader(file)
+        guard file.metadata["format"] == format else { throw reader.invalid("it is not of the format \(format)") }
         guard let origin: Origin = value(file, "origin"), let settings: TuningSettings = value(file, "settings"),
             let metrics: Metrics = value(file, "metrics")
-        else { throw invalid("what it was learned for and with is missing or damaged") }
-        var rest = Set(file.tensors.keys)
-        func floats(_ name: String, _ shape: [Int?]) throws(TuningError) -> FloatTensor {
-            rest.remove(name)
-            guard let tensor = file.tensors[name], tensor.type == .float32 else { throw invalid("float32 tensor \(name) is missing") }
-            guard tensor.shape.count == shape.count, zip(tensor.shape, shape).allSatisfy({ $0 == $1 ?? $0 }),
-                tensor.shape.allSatisfy({ (1...largestExtent).contains($0) })
-            else { throw invalid("\(name) has shape \(tensor.shape)") }
-            let values = FloatTensor(shape: tensor.shape, file: tensor.file, byteOffset: tensor.byteOffset)
-            guard values.withUnsafeBufferPointer({ $0.allSatisfy(\.isFinite) }) else { throw invalid("\(name) has numbers that are none") }
-            return values
+        else { throw reader.invalid("what it was learned for and with is missing or damaged") }
+        guard settings.contextLength >= 1, settings.adaptRatio >= 0, settings.adaptRatio <= 1 else {
+            throw reader.invalid("its settings are out of range")
         }
-        guard settings.contextLength >= 0, settings.adaptRatio >= 0, settings.adaptRatio <= 1 else {
-            throw invalid("its settings are out of range")
-        }
-        let context = settings.parts.hasPrompt && settings.contextLength > 0 ? try floats("context", [settings.contextLength, nil]) : nil
-        var adapter: QuantizedAdapter?
-        if settings.parts.hasAdapter {
-            let points = try floats("adapter.points", [2, 2]).withUnsafeBufferPointer(Array.init)
-            guard let input = scale(points[0], points[1]), let inner = scale(points[2], points[3]), inner.zeroPoint == 0 else {
-                throw invalid("the adapter's activation scales are out of range")
-            }
-            func layer(_ name: String) throws(TuningError) -> (WeightCodes, [Float]) {
-                rest.remove("adapter.\(name).codes")
-                let scales = try floats("adapter.\(name).scales", [nil])
-                let bias = try floats("adapter.\(name).bias", [scales.count])
-                guard let codes = file.tensors["adapter.\(name).codes"], codes.type == .int8, codes.shape.count == 2,
-                    codes.shape[0] == scales.count, (1...largestExtent).contains(codes.shape[1])
-                else { throw invalid("adapter.\(name).codes are missing or of another shape") }
-                let values = codes.withUnsafeBytes { $0.map { Int8(bitPattern: $0) } }
-                return (
-                    WeightCodes(
-                        codes: values, scales: scales.withUnsafeBufferPointer(Array.init), rows: codes.shape[0], columns: codes.shape[1],
-                        bits: 8), bias.withUnsafeBufferPointer(Array.init)
-                )
-            }
-            let (first, second) = (try layer("fc1"), try layer("fc2"))
-            guard first.0.rows == second.0.columns, first.0.columns == second.0.rows else {
-                throw invalid("the adapter's layers don't fit each other")
-            }
-            do throws(TensorsError) {
-                adapter = try QuantizedAdapter(
-                    first: first.0, bias1: first.1, second: second.0, bias2: second.1, ratio: settings.adaptRatio,
-                    ranges: AdapterRanges(input: input, inner: inner))
-            } catch {
-                throw .unpackable(error)
-            }
-        }
-        if let stray = rest.min() { throw invalid("it has a tensor \(stray.prefix(100)) that no tuning has") }
+        let context = settings.parts.hasPrompt ? try reader.floats("context", [settings.contextLength, nil]) : nil
+        let adapter = settings.parts.hasAdapter ? try reader.adapter(ratio: settings.adaptRatio) : nil
+        try reader.finish()
         return TuningFile(origin: origin, settings: settings, metrics: metrics, context: context, adapter: adapter)
     }
 

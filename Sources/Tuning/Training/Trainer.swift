@@ -64,7 +64,7 @@ package final class Trainer {
         self.scale = scale
         random = CounterRandom(seed: settings.seed)
         let order = random.stream(Stream.heldOut.rawValue).permutation(data.count)
-        let held = Int(Double(data.count) * settings.heldOut)
+        let held = settings.heldOut > 0 ? max(1, Int(Double(data.count) * settings.heldOut)) : 0
         heldOut = order.prefix(held).sorted()
         training = order.dropFirst(held).sorted()
         guard !training.isEmpty else { throw .tooFewImages(found: data.count, needed: 1 + held) }

@@ -25,6 +25,11 @@ package struct TuningRun: Sendable {
         self.kernels = kernels
     }
 
+    /// The same with other settings.
+    package func with(_ settings: TuningSettings) -> TuningRun {
+        TuningRun(settings, student: student, teacher: teacher, classSet: classSet, pool: pool, kernels: kernels)
+    }
+
     /// Takes images in, with features of both models from `cache` where they are there.
     package func collector(cache: URL?, decoder: ImageDecoder) throws -> FeatureCollector {
         try FeatureCollector(models: [student, teacher], cache: cache, views: settings.flips ? 2 : 1, decoder: decoder, pool: pool)

@@ -39,6 +39,11 @@ struct Tune: AsyncParsableCommand {
     @Option(name: .long, help: "A file that keeps the state after each epoch; a run that finds it there goes on from it.")
     var checkpoint: String?
 
+    @Flag(
+        name: .long,
+        help: "Beyond the paper's recipe: find the adapter's share and the prompt's learning rate on a held-out tenth of the images first.")
+    var search = false
+
     @OptionGroup var tuning: TuningOptions
     @OptionGroup var threading: ThreadOptions
     @OptionGroup var imageOptions: ImageOptions
@@ -55,7 +60,7 @@ struct Tune: AsyncParsableCommand {
     func run() async throws {
         let set = try ProcessorOptions.instructionSet()
         let pool = threading.makePool()
-        let run = TuningRun(
+        var run = TuningRun(
             tuning.settings, student: try ModelLoader(instructionSet: set).load(model),
             teacher: try ModelLoader(instructionSet: set).load(teacher), classSet: try ClassSet(contentsOf: URL(fileURLWithPath: classSet)),
             pool: pool, kernels: FloatKernels(set))
@@ -63,6 +68,7 @@ struct Tune: AsyncParsableCommand {
         let collector = try run.collector(cache: CacheFolder.url("features", option: featureCache), decoder: imageOptions.decoder)
         let left = try collect(collector, run.classSet)
         let data = try run.data(collector)
+        if search { run = run.with(try find(run, data)) }
         let (trainer, state) = try run.trainer(data, checkpoint: checkpoint.map { URL(fileURLWithPath: $0) })
         try train(trainer, state)
         let seconds = (ContinuousClock.now - start) / .seconds(1)
@@ -73,7 +79,8 @@ struct Tune: AsyncParsableCommand {
             try printReport(
                 [
                     ("out", out), ("bits", file.origin.bits), ("images", data.count), ("left_out", left),
-                    ("epochs", file.metrics.epochs), ("classification_loss", rounded(file.metrics.classificationLoss, 4)),
+                    ("epochs", file.metrics.epochs), ("adapt_ratio", file.settings.adaptRatio), ("prompt_rate", file.settings.promptRate),
+                    ("classification_loss", rounded(file.metrics.classificationLoss, 4)),
                     ("distillation_loss", rounded(file.metrics.distillationLoss, 4)), ("held_out_accuracy", file.metrics.heldOutAccuracy),
                     ("seconds", rounded(seconds, 1)),
                 ], json: true)
@@ -103,6 +110,15 @@ struct Tune: AsyncParsableCommand {
         flush()
         progress.finish(collector.labels.count)
         return left
+    }
+
+    private func find(_ run: TuningRun, _ data: TrainingData) throws -> TuningSettings {
+        let found = try TuningSearch().run(run, data) { trial, done, total in
+            let what = "adapter's share \(trial.settings.adaptRatio), prompt rate \(trial.settings.promptRate)"
+            Notices(isQuiet: quiet).note("trial \(done) of \(total): \(what): held out \(rounded(trial.accuracy * 100)) %")
+        }
+        Notices(isQuiet: quiet).note("found: adapter's share \(found.adaptRatio), prompt rate \(found.promptRate)")
+        return found
     }
 
     private func train(_ trainer: Trainer, _ state: TrainingCheckpoint?) throws {
