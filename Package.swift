@@ -38,7 +38,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
         .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
-        .systemLibrary(name: "CFileExchange"),
+        .systemLibrary(name: "CGlibc"),
         .target(name: "CImageCodecs", dependencies: ["CPNG", "CJPEG", "CZlib"]),
         .target(name: "CKernels"),
 
@@ -46,7 +46,7 @@ let package = Package(
         .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS"], swiftSettings: swift),
         .target(name: "Imaging", dependencies: ["Tensors", "CImageCodecs"], swiftSettings: swift),
         .target(name: "CLIP", dependencies: ["Tensors", "Imaging", "CZlib", crypto, yams], swiftSettings: swift),
-        .target(name: "Quantization", dependencies: ["CLIP", "Imaging", "Tensors", "CFileExchange", crypto, yams], swiftSettings: swift),
+        .target(name: "Quantization", dependencies: ["CLIP", "Imaging", "Tensors", "CGlibc", crypto, yams], swiftSettings: swift),
         .target(name: "Tuning", dependencies: ["Quantization", "CLIP", "Imaging", "Tensors", crypto], swiftSettings: swift),
         .target(name: "JobQueue", dependencies: [grdb, crypto], swiftSettings: swift),
         .target(name: "Messages", dependencies: [protobuf], swiftSettings: swift),
@@ -59,7 +59,7 @@ let package = Package(
         .executableTarget(
             name: "p4q",
             dependencies: [
-                "Tensors", "Imaging", "CLIP", "Quantization", "Messages", "Transport", "Datasets", "Services", "Tuning", "JobQueue",
+                "Tensors", "Imaging", "CLIP", "Quantization", "Messages", "Transport", "Datasets", "Services", "Tuning", "JobQueue", "CGlibc",
                 argumentParser, crypto, lifecycle, logging, textTable, unixSignals,
             ],
             swiftSettings: swift),

@@ -1,4 +1,4 @@
-internal import CFileExchange
+internal import CGlibc
 internal import Foundation
 
 /// Puts a whole folder in the place of another in one step, so that nobody ever sees a mixture and a crash leaves the old one or the new one.

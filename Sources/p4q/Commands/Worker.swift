@@ -55,6 +55,7 @@ struct Worker: AsyncParsableCommand {
     }
 
     func run() async throws {
+        ProcessMemory.keepSmall()
         let logger = logOptions.makeLogger("p4q.worker")
         let model = try modelOptions.load()
         let pool = modelOptions.threading.makePool()
