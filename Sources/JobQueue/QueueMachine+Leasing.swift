@@ -10,7 +10,7 @@ extension QueueMachine {
         jobs[slot].state = .ready
         dirtyServices.insert(service)
         if jobs[slot].isSuspect {
-            services[service].suspects.append(slot, &jobs)
+            if atFront { services[service].suspects.prepend(slot, &jobs) } else { services[service].suspects.append(slot, &jobs) }
             return
         }
         let flow = Int(jobs[slot].flow)

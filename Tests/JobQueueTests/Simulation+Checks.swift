@@ -162,12 +162,17 @@ extension Simulation {
         if random.chance(2) { wall += Int64(random.below(7_200_000)) - 3_600_000 }
         // Live peers are heard, unless they have just been stopped.
         if uptime - before < 2500 {
-            for worker in workers where random.chance(90) { handle(.heartbeat(worker.session, [])) }
+            for place in workers.indices where random.chance(90) {
+                workers[place].lastHeard = uptime
+                handle(.heartbeat(workers[place].session, []))
+            }
             for sink in sinks { handle(.heartbeat(sink.session, [])) }
         }
         for place in workers.indices {
-            for lease in workers[place].batches.joined() where uptime - lease.renewed >= 9999 || lease.isAlone && uptime - before >= 1000 {
-                jobs[lease.job].charges += 1
+            let isSilent = uptime - workers[place].lastHeard > 3000
+            for lease in workers[place].batches.joined() {
+                let isOut = uptime - lease.renewed >= 10_000 || uptime - lease.granted >= 60_000
+                if isOut || (isSilent && lease.isAlone) { jobs[lease.job].charges += 1 }
             }
         }
         handle(.tick)
