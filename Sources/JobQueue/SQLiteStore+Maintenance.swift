@@ -46,7 +46,8 @@ extension SQLiteStore {
         return JobDescription(
             number: JobNumber(UInt64(bitPattern: row.integer("number"))), id: row.text("id"), producer: name("producer"),
             service: name("service"),
-            priority: Priority(UInt8(truncatingIfNeeded: row.integer("priority"))), accepted: WallTime(milliseconds: row.integer("accepted")),
+            priority: Priority(UInt8(truncatingIfNeeded: row.integer("priority"))),
+            accepted: WallTime(milliseconds: row.integer("accepted")),
             deadline: row.optionalInteger("deadline").map { WallTime(milliseconds: $0) }, attempts: Int(row.integer("attempts")),
             crashes: Int(row.integer("crashes")), parent: row.optionalInteger("parent").map { JobNumber(UInt64(bitPattern: $0)) },
             envelopeBytes: Int(row.integer("envelope_bytes")), payloadBytes: Int(row.integer("payload_bytes")),

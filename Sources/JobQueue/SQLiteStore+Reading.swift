@@ -79,7 +79,8 @@ extension SQLiteStore {
 
     /// Outcomes lie close together below the last one; what doesn't was not written so.
     private func checkSequences(_ finished: [UInt64: RecoveredJob.Finish], last: UInt64) throws {
-        guard let first = finished.values.map(\.sequence.rawValue).min(), let highest = finished.values.map(\.sequence.rawValue).max() else {
+        guard let first = finished.values.map(\.sequence.rawValue).min(), let highest = finished.values.map(\.sequence.rawValue).max()
+        else {
             return
         }
         guard highest <= last, first > 0, last - first <= UInt64(finished.count) * 2 + 1_000_000 else {

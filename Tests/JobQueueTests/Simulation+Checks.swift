@@ -21,7 +21,13 @@ extension Simulation {
                     keepForLater(workers.remove(at: place))
                 }
                 sinks.removeAll { $0.session == session }
-            case .receipts, .finished, .refuseSink, .answer: break
+            case .receipts(let session, let receipts, _):
+                guard var open = unreceipted[session.rawValue], !open.isEmpty else { continue }
+                for (job, receipt) in zip(open.removeFirst(), receipts) where receipt == .stored {
+                    if let job { jobs[job].isStored = true }
+                }
+                unreceipted[session.rawValue] = open
+            case .finished, .refuseSink, .answer: break
             }
         }
     }
@@ -211,7 +217,7 @@ extension Simulation {
                 handle(.answer(workers[place].session, identity: workers[place].identity, answers))
             }
             for _ in 0..<8 { try acknowledge() }
-            uptime += round % 20 == 19 ? 4000 : 50
+            uptime += round % 4 == 3 ? 4000 : 50
             for worker in workers { handle(.heartbeat(worker.session, [])) }
             for sink in sinks { handle(.heartbeat(sink.session, [])) }
             handle(.tick)
