@@ -83,7 +83,8 @@ extension QueueMachine {
                 for counter in batch.counters.reversed() {
                     guard let lease = leases[counter] else { continue }
                     endLease(lease.slot)
-                    lost(lease, session, wasDraining ? .parting : loss, now)
+                    // What never left is nobody's fault.
+                    lost(lease, session, wasDraining || counter > lastSentLease ? .parting : loss, now)
                 }
                 workers[name]?.openBatches -= 1
                 if batch.isAlone { workers[name]?.isAlone = false }

@@ -39,12 +39,13 @@ struct MachineBench {
     }
 
     @discardableResult
-    mutating func pass(_ duration: Duration) -> [Action] {
+    mutating func pass(_ duration: Duration, heard session: UInt64? = nil) -> [Action] {
         var actions: [Action] = []
         let end = uptime + duration.milliseconds
         while uptime < end {
             uptime = min(end, uptime + 250)
             wall += 250
+            if let session { actions += post(.heartbeat(SessionID(session), [])) }
             actions += post(.tick)
         }
         return actions

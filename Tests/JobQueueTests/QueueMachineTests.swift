@@ -196,13 +196,8 @@ import Testing
             #expect(batch.grants[0].attempt == attempt)
             bench.answer(batch, .retry)
             let wait = Double(1 << attempt)
-            bench.post(.heartbeat(SessionID(1), []))
-            #expect(bench.pass(.seconds(wait * 0.75)).leased.isEmpty)
-            bench.worker(1, heartbeats: false)
-            guard let next = bench.pass(.seconds(wait * 0.5)).leased.first else {
-                bench.worker(UInt64(10 + attempt), heartbeats: false)
-                return fail("no attempt \(attempt + 1)")
-            }
+            #expect(bench.pass(.seconds(wait * 0.75), heard: 1).leased.isEmpty)
+            guard let next = bench.pass(.seconds(wait * 0.5), heard: 1).leased.first else { return fail("no attempt \(attempt + 1)") }
             batch = next
         }
         bench.answer(batch, .retry)
