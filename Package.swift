@@ -71,7 +71,8 @@ let package = Package(
             name: "QuantizationTests", dependencies: ["Quantization", "CLIP", "Datasets", "Imaging", "Tensors", "TestSupport"],
             swiftSettings: swift),
         .testTarget(
-            name: "TuningTests", dependencies: ["Tuning", "Quantization", "CLIP", "Imaging", "Tensors", "TestSupport"], swiftSettings: swift),
+            name: "TuningTests", dependencies: ["Tuning", "Quantization", "CLIP", "Imaging", "Tensors", "TestSupport"], swiftSettings: swift
+        ),
         .testTarget(name: "JobQueueTests", dependencies: ["JobQueue", grdb, "TestSupport"], swiftSettings: swift),
         .testTarget(name: "MessagesTests", dependencies: ["Messages"], swiftSettings: swift),
         .testTarget(name: "TransportTests", dependencies: ["Transport", "Messages"], swiftSettings: swift),

@@ -24,10 +24,17 @@ package struct Job: Hashable, Sendable {
     package var label: String?
     /// From 1.
     package var attempt: Int
+    /// The right to answer it; empty unless a dispatcher sent it.
+    package var lease: [UInt8]
+    /// 0 to 9; nil: 4.
+    package var priority: Int?
+    /// Not to be started before so long after its receipt.
+    package var notBefore: Duration?
 
     package init(
         id: String, payload: Payload = .attached, classes: ClassSelection? = nil, topK: Int? = nil, deadline: Deadline? = nil,
-        metadata: [String: String] = [:], traceparent: String = "", label: String? = nil, attempt: Int = 1
+        metadata: [String: String] = [:], traceparent: String = "", label: String? = nil, attempt: Int = 1,
+        lease: [UInt8] = [], priority: Int? = nil, notBefore: Duration? = nil
     ) {
         self.id = id
         self.payload = payload
@@ -38,6 +45,9 @@ package struct Job: Hashable, Sendable {
         self.traceparent = traceparent
         self.label = label
         self.attempt = attempt
+        self.lease = lease
+        self.priority = priority
+        self.notBefore = notBefore
     }
 }
 
