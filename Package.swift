@@ -9,6 +9,8 @@ let swift: [SwiftSetting] = [
 ]
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -23,6 +25,7 @@ let package = Package(
     products: [.executable(name: "p4q", targets: ["p4q"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.3.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
@@ -47,7 +50,7 @@ let package = Package(
         .target(name: "CLIP", dependencies: ["Tensors", "Imaging", "CZlib", crypto, yams], swiftSettings: swift),
         .target(name: "Quantization", dependencies: ["CLIP", "Imaging", "Tensors", crypto], swiftSettings: swift),
         .target(name: "Tuning", dependencies: ["Quantization", "CLIP", "Imaging", "Tensors", crypto], swiftSettings: swift),
-        .target(name: "JobQueue", dependencies: [grdb, crypto], swiftSettings: swift),
+        .target(name: "JobQueue", dependencies: [grdb, crypto, deque, heap], swiftSettings: swift),
         .target(name: "Messages", dependencies: [protobuf], swiftSettings: swift),
         .target(name: "Transport", dependencies: ["CZeroMQ"], swiftSettings: swift),
         .target(name: "Datasets", swiftSettings: swift),

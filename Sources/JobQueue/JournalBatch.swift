@@ -1,0 +1,99 @@
+/// Changes to a partition that become durable together or not at all.
+///
+/// A store applies them in the order of the properties; within one property, in the order of the elements.
+package struct JournalBatch: Sendable {
+    package var partition = PartitionID()
+    package var epoch = Epoch(0)
+    /// New names of producers and services; numbers are given by the machine, from 0, and never change.
+    package var names: [NameRecord] = []
+    package var accepted: [AcceptedJob] = []
+    package var updated: [JobUpdate] = []
+    package var finished: [FinishedJob] = []
+    /// The state of groups that changed; the last one of a name counts.
+    package var groups: [GroupRecord] = []
+    package var removedGroups: [String] = []
+    package var modes: [ServiceModeRecord] = []
+    /// Jobs whose outcomes are no longer kept: a tombstone stays.
+    package var forgotten: [ForgottenJob] = []
+
+    package init() {}
+
+    package var isEmpty: Bool {
+        accepted.isEmpty && finished.isEmpty && updated.isEmpty && groups.isEmpty && forgotten.isEmpty && names.isEmpty
+            && removedGroups.isEmpty && modes.isEmpty
+    }
+
+    /// Rows that change.
+    package var count: Int {
+        names.count + accepted.count + updated.count + finished.count + groups.count + removedGroups.count + modes.count + forgotten.count
+    }
+
+    package struct NameRecord: Hashable, Sendable {
+        package let number: UInt32
+        package let name: String
+    }
+
+    package struct ServiceModeRecord: Hashable, Sendable {
+        package let service: UInt32
+        package let mode: ServiceMode
+    }
+}
+
+/// A job as it is journalled.
+package struct AcceptedJob: Sendable {
+    package let number: JobNumber
+    package let key: JobKey
+    package let digest: JobDigest
+    package let id: String
+    package let producer: UInt32
+    package let service: UInt32
+    package let priority: Priority
+    package let accepted: WallTime
+    package let deadline: WallTime?
+    package let notBefore: WallTime?
+    package let parent: JobNumber?
+    package let envelope: [UInt8]
+    package let payload: [UInt8]
+}
+
+/// What changes about an open job.
+package struct JobUpdate: Hashable, Sendable {
+    package let number: JobNumber
+    /// Attempts it has used.
+    package let attempts: Int
+    /// Workers that died of it.
+    package let crashes: Int
+    /// It runs alone from now on.
+    package let isSuspect: Bool
+    /// When the next attempt may begin.
+    package let notBefore: WallTime?
+}
+
+/// A job with its outcome.
+package struct FinishedJob: Sendable {
+    package let number: JobNumber
+    package let sequence: Sequence
+    package let kind: OutcomeKind
+    package let finished: WallTime
+    package let attempts: Int
+    package let body: [UInt8]
+}
+
+/// A group as it is journalled.
+package struct GroupRecord: Hashable, Sendable {
+    package var settings: GroupSettings
+    /// All outcomes up to here are read.
+    package var cursor: Sequence
+    /// What is read beyond the cursor; shared groups.
+    package var read: SequenceRanges
+    package var generation: Generation
+    /// Outcomes that were lost to `expire`.
+    package var expired: UInt64
+}
+
+/// A job that is forgotten.
+package struct ForgottenJob: Hashable, Sendable {
+    package let number: JobNumber
+    package let key: JobKey
+    package let tombstone: Tombstone
+}

@@ -1,0 +1,127 @@
+/// The right to answer a job once: partition, epoch, counter, the job, and a tag that only the partition's owners can make.
+///
+/// Leases are not journalled: after a restart the jobs run again. The tag lets a later owner believe an answer that was leased by an
+/// earlier one, and only if it comes from the holder it was leased to.
+package struct LeaseID: Hashable, Sendable {
+    package let partition: PartitionID
+    package let epoch: Epoch
+    package let counter: UInt64
+    package let job: JobNumber
+    package let tag: UInt64
+
+    package init(partition: PartitionID, epoch: Epoch, counter: UInt64, job: JobNumber, tag: UInt64) {
+        self.partition = partition
+        self.epoch = epoch
+        self.counter = counter
+        self.job = job
+        self.tag = tag
+    }
+
+    /// Length of `bytes`.
+    package static let byteCount = 30
+
+    /// As it travels in envelopes: the fields in the order of `init`, little-endian.
+    package var bytes: [UInt8] {
+        var result: [UInt8] = []
+        result.reserveCapacity(Self.byteCount)
+        func put(_ value: UInt64, _ count: Int) {
+            for index in 0..<count { result.append(UInt8(truncatingIfNeeded: value >> (8 * index))) }
+        }
+        put(UInt64(partition.rawValue), 2)
+        put(UInt64(epoch.rawValue), 4)
+        put(counter, 8)
+        put(job.rawValue, 8)
+        put(tag, 8)
+        return result
+    }
+
+    /// Nil unless there are exactly 30 bytes.
+    package init?(bytes: some Collection<UInt8>) {
+        guard bytes.count == Self.byteCount else { return nil }
+        var rest = bytes[...]
+        func take(_ count: Int) -> UInt64 {
+            let part = rest.prefix(count)
+            rest = rest.dropFirst(count)
+            return part.reversed().reduce(0) { $0 << 8 | UInt64($1) }
+        }
+        partition = PartitionID(UInt16(take(2)))
+        epoch = Epoch(UInt32(take(4)))
+        counter = take(8)
+        job = JobNumber(take(8))
+        tag = take(8)
+    }
+}
+
+/// The secret that lease tags are made with; made once for each journal and kept in it.
+package struct LeaseSecret: Hashable, Sendable {
+    package let high: UInt64
+    package let low: UInt64
+    package init(high: UInt64, low: UInt64) { (self.high, self.low) = (high, low) }
+
+    /// The tag of a lease, bound to who holds it (`holder` is a hash of the worker's authenticated identity).
+    func tag(partition: PartitionID, epoch: Epoch, counter: UInt64, job: JobNumber, holder: UInt64) -> UInt64 {
+        var state = SipHash(key: self)
+        state.mix(UInt64(partition.rawValue) << 32 | UInt64(epoch.rawValue))
+        state.mix(counter)
+        state.mix(job.rawValue)
+        state.mix(holder)
+        return state.finish()
+    }
+
+    /// A hash of a name that is the same in every process that has the secret.
+    func hash(_ name: String) -> UInt64 {
+        var state = SipHash(key: self)
+        var word: UInt64 = 0
+        var count = 0
+        for byte in name.utf8 {
+            word = word << 8 | UInt64(byte)
+            count += 1
+            if count % 8 == 0 { state.mix(word) }
+        }
+        state.mix(word)
+        state.mix(UInt64(count))
+        return state.finish()
+    }
+}
+
+/// SipHash-2-4 over whole words (Aumasson and Bernstein, 2012).
+private struct SipHash {
+    private var v0, v1, v2, v3: UInt64
+
+    init(key: LeaseSecret) {
+        v0 = key.low ^ 0x736f_6d65_7073_6575
+        v1 = key.high ^ 0x646f_7261_6e64_6f6d
+        v2 = key.low ^ 0x6c79_6765_6e65_7261
+        v3 = key.high ^ 0x7465_6462_7974_6573
+    }
+
+    mutating func mix(_ word: UInt64) {
+        v3 ^= word
+        round()
+        round()
+        v0 ^= word
+    }
+
+    mutating func finish() -> UInt64 {
+        v2 ^= 0xff
+        for _ in 0..<4 { round() }
+        return v0 ^ v1 ^ v2 ^ v3
+    }
+
+    private mutating func round() {
+        v0 &+= v1
+        v1 = v1 << 13 | v1 >> 51
+        v1 ^= v0
+        v0 = v0 << 32 | v0 >> 32
+        v2 &+= v3
+        v3 = v3 << 16 | v3 >> 48
+        v3 ^= v2
+        v0 &+= v3
+        v3 = v3 << 21 | v3 >> 43
+        v3 ^= v0
+        v2 &+= v1
+        v1 = v1 << 17 | v1 >> 47
+        v1 ^= v2
+        v2 = v2 << 32 | v2 >> 32
+    }
+}
