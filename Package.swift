@@ -56,7 +56,7 @@ let package = Package(
         .target(name: "Datasets", swiftSettings: swift),
         .target(
             name: "Services",
-            dependencies: ["Tensors", "Imaging", "CLIP", "Quantization", "Messages", "Transport", crypto, lifecycle, logging],
+            dependencies: ["Tensors", "Imaging", "CLIP", "Quantization", "Messages", "Transport", "JobQueue", crypto, lifecycle, logging],
             swiftSettings: swift),
         .executableTarget(
             name: "p4q",

@@ -38,6 +38,12 @@ extension P4q_V1_Job {
 }
 
 extension Job {
+    /// Reads a job as `ReceivedJobBatch.jobBytes` has it.
+    package init(stored bytes: [UInt8]) throws(MessageError) {
+        let checks = FieldChecks(item: "the stored job")
+        try self.init(try checks.message(bytes) as P4q_V1_Job, checks: checks)
+    }
+
     /// Checks everything that a program behind this door may rely on.
     init(_ wire: P4q_V1_Job, checks: FieldChecks) throws(MessageError) {
         let id = try checks.required(wire.id, "id")

@@ -67,9 +67,14 @@ package enum Deadline: Hashable, Sendable {
     case within(Duration)
 
     /// The moment on the receiver's own clock, for a job received at `received` when the wall clock said `unixMilliseconds`.
+    package func instant(received: ContinuousClock.Instant, unixMilliseconds now: Int64) -> ContinuousClock.Instant {
+        received + remaining(unixMilliseconds: now)
+    }
+
+    /// What is left of it for a job received when the wall clock said `now`; negative if it is over.
     ///
     /// What lies more than a year away is brought to a year, so that no sum overflows.
-    package func instant(received: ContinuousClock.Instant, unixMilliseconds now: Int64) -> ContinuousClock.Instant {
+    package func remaining(unixMilliseconds now: Int64) -> Duration {
         let year = Duration.seconds(366 * 86_400)
         let distance: Duration
         switch self {
@@ -78,6 +83,6 @@ package enum Deadline: Hashable, Sendable {
             let (difference, overflow) = moment.subtractingReportingOverflow(now)
             distance = overflow ? (moment < now ? .zero - year : year) : .milliseconds(difference)
         }
-        return received + min(max(distance, .zero - year), year)
+        return min(max(distance, .zero - year), year)
     }
 }

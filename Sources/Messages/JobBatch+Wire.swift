@@ -78,23 +78,26 @@ private struct UnreadJob {
             wire = try checks.message(bytes)
         } catch {
             let identity = try? checks.message(bytes) as P4q_V1_JobIdentity
-            return .failure(rejection(error, id: identity?.id ?? "", metadata: [:], traceparent: ""))
+            let lease = Array(identity?.leaseID ?? Data())
+            return .failure(rejection(error, id: identity?.id ?? "", metadata: [:], traceparent: "", lease: lease))
         }
         do throws(MessageError) {
             let job = try Job(wire, checks: checks)
             try accept(job)
             return .success(job)
         } catch {
-            return .failure(rejection(error, id: wire.id, metadata: wire.metadata, traceparent: wire.traceparent))
+            return .failure(
+                rejection(error, id: wire.id, metadata: wire.metadata, traceparent: wire.traceparent, lease: Array(wire.leaseID)))
         }
     }
 
-    private func rejection(_ reason: MessageError, id: String, metadata: [String: String], traceparent: String) -> RejectedJob {
+    private func rejection(_ reason: MessageError, id: String, metadata: [String: String], traceparent: String, lease: [UInt8]) -> RejectedJob {
         RejectedJob(
             id: (try? checks.required(id, "id")) ?? placeholder,
             reason: reason,
             metadata: (try? checks.metadata(metadata)) ?? [:],
-            traceparent: (try? checks.bounded(traceparent, "traceparent", limit: MessageLimits.traceparentBytes)) ?? "")
+            traceparent: (try? checks.bounded(traceparent, "traceparent", limit: MessageLimits.traceparentBytes)) ?? "",
+            lease: lease.count <= MessageLimits.leaseBytes ? lease : [])
     }
 }
 

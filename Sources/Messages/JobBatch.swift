@@ -35,6 +35,8 @@ package struct RejectedJob: Error, Hashable, Sendable {
     /// The job's metadata and trace context, as far as they could be read and keep to the limits.
     package let metadata: [String: String]
     package let traceparent: String
+    /// The right to answer it; empty unless a dispatcher sent it.
+    package let lease: [UInt8]
 
     /// The answer to it.
     package func result(worker: String) -> JobResult {
