@@ -16,8 +16,8 @@ package enum Event: Sendable {
     /// The FINAL of a leased batch; leases of it that it leaves out go back without cost. Also from a session that is forgotten.
     case answer(SessionID, identity: String, [WorkerAnswer])
     case ended(SessionID, SessionEnd)
-    /// The journal has no usable content for this leased job, so it was not sent.
-    case corrupt(LeaseID)
+    /// The journal has no usable content for these jobs of one leased batch; `isSent`: the rest of the batch was sent.
+    case corrupt(SessionID, [LeaseID], isSent: Bool)
 
     // MARK: Sinks
 

@@ -78,7 +78,7 @@ package struct Delivery: Hashable, Sendable {
 
     package struct Item: Hashable, Sendable {
         package let sequence: Sequence
-        /// The outcome of this group before it, 0 at the group's start: a sink that misses it has a gap.
+        /// The outcome before it in an exclusive group, 0 at the group's start: a sink that misses it has a gap. 0 in shared groups.
         package let previous: Sequence
         package let job: JobNumber
     }

@@ -40,7 +40,7 @@ package protocol JobStore: Sendable {
     func erase(_ jobs: [JobNumber], in partition: PartitionID) async throws
 
     /// Drops tombstones older than `age` or beyond `limit`, whole days at a time; gives the age of the oldest that is left.
-    func expireTombstones(olderThan age: Duration, keeping limit: Int, now: WallTime) async throws -> Duration
+    func expireTombstones(olderThan age: Duration, keeping limit: Int, now: WallTime, in partition: PartitionID) async throws -> Duration
 
     /// Sizes and counts for metrics.
     func figures() async -> StoreFigures

@@ -9,9 +9,9 @@ package struct JournalBatch: Sendable {
     package var accepted: [AcceptedJob] = []
     package var updated: [JobUpdate] = []
     package var finished: [FinishedJob] = []
+    package var removedGroups: [String] = []
     /// The state of groups that changed; the last one of a name counts.
     package var groups: [GroupRecord] = []
-    package var removedGroups: [String] = []
     package var modes: [ServiceModeRecord] = []
     /// Jobs whose outcomes are no longer kept: a tombstone stays.
     package var forgotten: [ForgottenJob] = []
@@ -84,6 +84,8 @@ package struct GroupRecord: Hashable, Sendable {
     package var settings: GroupSettings
     /// All outcomes up to here are read.
     package var cursor: Sequence
+    /// The last outcome of its services that an exclusive group has read; 0: none.
+    package var lastRead: Sequence
     /// What is read beyond the cursor; shared groups.
     package var read: SequenceRanges
     package var generation: Generation

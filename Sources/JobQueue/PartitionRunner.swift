@@ -1,19 +1,283 @@
+internal import Dispatch
+internal import Foundation
+internal import Synchronization
+
 /// Runs a partition's machine on its store: events go in, the journal is committed, actions come out.
 ///
 /// How a dispatcher drives the queue:
-/// 1. `PartitionRunner.open` takes the partition over and restores the machine. Then bind the sockets.
-/// 2. For each message: check it, and `post` the event that it is. Before `.submit`, ask `tombstones(of:)` and note when (`now()`).
-///    `post` decides at once, on the caller's thread, in microseconds; it never waits for the disk.
+/// 1. `PartitionRunner.open` takes the partition over and restores the machine. Then bind the sockets, and let `run` run.
+/// 2. For each message: check it, and `post` the event that it is. Before `.submit`, ask `tombstones(of:)`, and note the time (`now`)
+///    before that. `post` decides at once, on the caller's thread, in microseconds; it never waits for the disk. What it returns promises
+///    nothing (busy, DISCONNECT) and may be sent at once.
 /// 3. `run` commits whatever has been decided since the last commit (group commit, no fixed wait) and then calls `deliver` with the
-///    actions, in order, so that nothing leaves that isn't durable. Leases and deliveries come with their bytes.
-/// 4. When `run` throws, nothing was said about what was not committed: stop, exit with the error's `exitCode`.
+///    actions, so that nothing leaves that isn't durable. Leases and deliveries come with their bytes, one after the other.
+/// 4. Sessions: post `.ready` or `.sinkReady` at READY, `.heartbeat` for every sign of life, `.answer` or `.acknowledge` at FINAL, `.ended`
+///    when the connection is known to be broken or the peer says DISCONNECT. `Action.dismiss` ends one from this side.
+/// 5. At SIGTERM post `.stop`, wait until `figures` shows nothing in flight (20 s at most), then `finish`: `run` commits what is left and
+///    returns. When `run` throws, nothing was said about what was not committed: exit with the error's `exitCode`.
 package final class PartitionRunner: Sendable {
     /// What is to be sent.
     package enum Outgoing: Sendable {
         /// Neither `.lease` nor `.deliver`.
         case action(Action)
-        /// Intact jobs of the batch, with the grants in the same order.
+        /// Intact jobs, with their grants in the same order.
         case jobs(LeasedBatch, [JobContent])
         case outcomes(Delivery, [StoredOutcome])
+    }
+
+    /// Bounds of what may wait for the journal; beyond them producers are told to wait.
+    package struct Bounds: Hashable, Sendable {
+        package var jobs = 65_536
+        package var bytes = 128 << 20
+        package init() {}
+    }
+
+    private struct State: Sendable {
+        var machine: QueueMachine
+        /// What is being committed.
+        var committingJobs = 0
+        var committingBytes = 0
+        var waiter: CheckedContinuation<Void, Never>?
+        var isFinished = false
+        var timerAt = Uptime.never
+    }
+
+    private let state: Mutex<State>
+    private let store: any JobStore
+    private let partition: PartitionID
+    private let bounds: Bounds
+    private let clock: @Sendable () -> Moment
+    private let deliver: @Sendable ([Outgoing]) -> Void
+    // Safe: a dispatch source may be used from any thread; it is made once and never replaced.
+    private nonisolated(unsafe) let timer: any DispatchSourceTimer
+
+    /// Takes the partition over. `deliver` is called by `run`, one call after the other for actions and one after the other for contents.
+    package static func open(
+        _ partition: PartitionID = PartitionID(), store: any JobStore, configuration: QueueConfiguration, bounds: Bounds = Bounds(),
+        clock: @escaping @Sendable () -> Moment = PartitionRunner.systemClock(), deliver: @escaping @Sendable ([Outgoing]) -> Void
+    ) async throws -> PartitionRunner {
+        let recovered = try await store.open(partition)
+        var machine = QueueMachine(recovered, configuration: configuration, seed: .random(in: 0 ... .max), now: clock())
+        var last = JobNumber(0)
+        while true {
+            let page = try await store.recoveredJobs(after: last, limit: 16_384, in: partition)
+            guard let end = page.last else { break }
+            try machine.restore(page, now: clock())
+            last = end.number
+        }
+        machine.start(now: clock())
+        return PartitionRunner(partition, machine, store, bounds, clock, deliver)
+    }
+
+    private init(
+        _ partition: PartitionID, _ machine: QueueMachine, _ store: any JobStore, _ bounds: Bounds, _ clock: @escaping @Sendable () -> Moment,
+        _ deliver: @escaping @Sendable ([Outgoing]) -> Void
+    ) {
+        self.partition = partition
+        self.store = store
+        self.bounds = bounds
+        self.clock = clock
+        self.deliver = deliver
+        state = Mutex(State(machine: machine))
+        timer = DispatchSource.makeTimerSource()
+        timer.setEventHandler { [weak self] in self?.timerFired() }
+        timer.activate()
+    }
+
+    deinit { timer.cancel() }
+
+    /// The continuous clock of this process and the wall clock.
+    package static func systemClock() -> @Sendable () -> Moment {
+        let start = ContinuousClock.now
+        return {
+            Moment(
+                uptime: Uptime(milliseconds: (ContinuousClock.now - start).milliseconds),
+                wall: WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)))
+        }
+    }
+
+    /// The time that events happen at.
+    package var now: Moment { clock() }
+
+    /// Takes in an event. The result is to be carried out by the caller, at once.
+    @discardableResult
+    package func post(_ event: Event) -> [Action] { post([event]) }
+
+    /// Takes in events that happened together, in their order.
+    @discardableResult
+    package func post(_ events: [Event]) -> [Action] {
+        let (immediate, waiter) = state.withLock { state -> ([Action], CheckedContinuation<Void, Never>?) in
+            let now = clock()
+            for event in events {
+                state.machine.isJournalBehind =
+                    state.committingJobs + state.machine.output.batch.accepted.count >= bounds.jobs
+                    || state.committingBytes + state.machine.output.bytes >= bounds.bytes
+                state.machine.handle(event, now: now)
+            }
+            let immediate = state.machine.output.immediate
+            if !immediate.isEmpty { state.machine.output.immediate = [] }
+            setTimer(&state, now)
+            defer { if state.machine.hasOutput { state.waiter = nil } }
+            return (immediate, state.machine.hasOutput ? state.waiter : nil)
+        }
+        waiter?.resume()
+        return immediate
+    }
+
+    /// Asks the machine: `status(of:)`, `peek`, `figures`.
+    package func read<Result: Sendable>(_ body: (borrowing QueueMachine) throws -> Result) rethrows -> Result {
+        try state.withLock { try body($0.machine) }
+    }
+
+    /// What the store knows of forgotten jobs.
+    package func tombstones(of keys: [JobKey]) async throws -> [Tombstone?] { try await store.tombstones(of: keys, in: partition) }
+
+    /// Lets `run` return after it has committed what is left.
+    package func finish() {
+        let waiter = state.withLock { state in
+            state.isFinished = true
+            defer { state.waiter = nil }
+            return state.waiter
+        }
+        waiter?.resume()
+    }
+
+    private func timerFired() {
+        state.withLock { $0.timerAt = .never }
+        let immediate = post(.tick)
+        if !immediate.isEmpty { deliver(immediate.map { .action($0) }) }
+    }
+
+    /// Sets the timer to the machine's next tick, if that is earlier than it is set to.
+    private func setTimer(_ state: inout State, _ now: Moment) {
+        let next = state.machine.nextTick
+        guard next < state.timerAt else { return }
+        state.timerAt = next
+        let wait = min(max(next.milliseconds.subtractingSaturating(now.uptime.milliseconds), 1), 60_000)
+        timer.schedule(deadline: .now() + .milliseconds(Int(wait)), leeway: .milliseconds(1))
+    }
+}
+
+// MARK: - Committing
+
+extension PartitionRunner {
+    /// Commits and delivers until `finish`. Throws the `JobQueueError` that ended it.
+    package func run() async throws {
+        let (contents, feed) = AsyncStream.makeStream(of: [Action].self)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.readContents(contents) }
+            group.addTask { try await self.watchStore() }
+            defer {
+                feed.finish()
+                group.cancelAll()
+            }
+            while let output = await nextOutput() {
+                if !output.batch.isEmpty { try await commit(output.batch) }
+                let now = clock()
+                state.withLock { state in
+                    state.machine.committed(output.number, now: now)
+                    (state.committingJobs, state.committingBytes) = (0, 0)
+                }
+                send(output.actions, feed)
+            }
+        }
+    }
+
+    private func send(_ actions: [Action], _ feed: AsyncStream<[Action]>.Continuation) {
+        var withContent: [Action] = []
+        var without: [Outgoing] = []
+        for action in actions {
+            switch action {
+            case .lease, .deliver: withContent.append(action)
+            default: without.append(.action(action))
+            }
+        }
+        if !without.isEmpty { deliver(without) }
+        if !withContent.isEmpty { feed.yield(withContent) }
+    }
+
+    /// Everything decided since the last one; waits until there is something. Nil at the end.
+    private func nextOutput() async -> QueueMachine.Output? {
+        while true {
+            let (output, isFinished) = state.withLock { state in
+                let output = state.machine.takeOutput()
+                (state.committingJobs, state.committingBytes) = (output?.batch.accepted.count ?? 0, output?.bytes ?? 0)
+                return (output, state.isFinished)
+            }
+            if let output { return output }
+            if isFinished || Task.isCancelled { return nil }
+            await withTaskCancellationHandler {
+                await withCheckedContinuation { continuation in
+                    let isDue = state.withLock { state in
+                        if state.machine.hasOutput || state.isFinished || Task.isCancelled { return true }
+                        state.waiter = continuation
+                        return false
+                    }
+                    if isDue { continuation.resume() }
+                }
+            } onCancel: {
+                let waiter = state.withLock { state in
+                    defer { state.waiter = nil }
+                    return state.waiter
+                }
+                waiter?.resume()
+            }
+        }
+    }
+
+    /// Commits; waits for room on the disk for as long as it takes.
+    private func commit(_ batch: JournalBatch) async throws {
+        while true {
+            do {
+                return try await store.commit(batch)
+            } catch JobQueueError.diskFull {
+                post(.disk(isLow: true))
+                try await Task.sleep(for: .milliseconds(500))
+            }
+        }
+    }
+
+    private func readContents(_ actions: AsyncStream<[Action]>) async throws {
+        for await actions in actions {
+            for action in actions {
+                switch action {
+                case .lease(let batch): try await sendJobs(batch)
+                case .deliver(let delivery):
+                    let outcomes = try await store.outcomes(delivery.items.map(\.sequence), in: partition)
+                    deliver([.outcomes(delivery, outcomes)])
+                default: break
+                }
+            }
+        }
+    }
+
+    private func sendJobs(_ batch: LeasedBatch) async throws {
+        let contents = try await store.contents(of: batch.grants.map(\.job), in: partition)
+        var (intact, grants, corrupt): ([JobContent], [LeaseGrant], [LeaseID]) = ([], [], [])
+        for (grant, content) in zip(batch.grants, contents) {
+            switch content {
+            case .intact:
+                intact.append(content)
+                grants.append(grant)
+            case .corrupt: corrupt.append(grant.lease)
+            }
+        }
+        if !intact.isEmpty {
+            deliver([.jobs(LeasedBatch(session: batch.session, service: batch.service, grants: grants, isAlone: batch.isAlone), intact)])
+        }
+        if !corrupt.isEmpty { post(.corrupt(batch.session, corrupt, isSent: !intact.isEmpty)) }
+    }
+
+    /// Tells the machine when the disk fills or empties.
+    private func watchStore() async throws {
+        var wasLow = false
+        while !Task.isCancelled {
+            let figures = await store.figures()
+            if figures.isDiskLow != wasLow {
+                wasLow = figures.isDiskLow
+                post(.disk(isLow: wasLow))
+            }
+            do { try await Task.sleep(for: .seconds(1)) } catch { return }
+        }
     }
 }

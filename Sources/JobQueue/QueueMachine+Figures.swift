@@ -1,0 +1,133 @@
+/// What can be asked of a machine.
+extension QueueMachine {
+    /// Where the job is; nil if the machine doesn't know it: ask the store for a tombstone.
+    package func status(of key: JobKey) -> JobStatus? {
+        if let slot = jobs.slot(of: key) { return status(slot) }
+        return justForgotten[key].map(JobStatus.forgotten)
+    }
+
+    func status(_ slot: UInt32) -> JobStatus {
+        let job = jobs[slot]
+        let number = JobNumber(job.number)
+        switch job.state {
+        case .ready, .free: return .ready(number)
+        case .waiting: return .waiting(number, attempts: Int(job.attempts))
+        case .leased: return .leased(number, attempts: Int(job.attempts))
+        case .finished:
+            guard let kind = OutcomeKind(code: job.outcome) else { preconditionFailure("job \(job.number) has no outcome") }
+            return .finished(number, sequence: Sequence(job.sequence), outcome: kind)
+        }
+    }
+
+    /// Open jobs of a service in the order of their acceptance, for people to look at.
+    package func peek(service: String, limit: Int) -> [JobNumber] {
+        guard let place = nameNumbers[service].flatMap({ names[Int($0)].service }) else { return [] }
+        var numbers: [UInt64] = []
+        for slot in 0..<jobs.extent {
+            switch jobs[slot].state {
+            case .ready, .waiting, .leased: if serviceOf(slot) == place { numbers.append(jobs[slot].number) }
+            case .finished, .free: break
+            }
+        }
+        numbers.sort()
+        return numbers.prefix(max(limit, 0)).map(JobNumber.init)
+    }
+
+    package func figures(now: Moment) -> QueueFigures {
+        var figures = QueueFigures(counters: counters)
+        figures.jobsInMemory = jobs.count
+        figures.openJobs = openJobs
+        figures.openBytes = openBytes
+        figures.inFlight = leases.count
+        figures.lastSequence = Sequence(lastSequence)
+        figures.services = services.map { service in
+            .init(
+                name: service.text, mode: service.mode, open: service.jobs, bytes: service.bytes,
+                ready: service.ready + service.suspects.count)
+        }
+        figures.groups = groups.map { group in
+            .init(
+                settings: group.record.settings, cursor: group.record.cursor, unread: Int(clamping: lastSequence - group.cursor),
+                members: group.members.count, generation: group.record.generation, expired: group.record.expired)
+        }
+        figures.workers = workers.map { name, worker in
+            let parts = name.split(separator: "\u{0}", omittingEmptySubsequences: false)
+            return .init(
+                identity: String(parts.first ?? ""), name: String(parts.last ?? ""), sessions: worker.sessions.count,
+                batches: worker.openBatches, isDraining: worker.isDraining)
+        }.sorted { $0.name < $1.name }
+        return figures
+    }
+}
+
+/// A look at a queue.
+package struct QueueFigures: Sendable {
+    package var counters: QueueCounters
+    /// Open ones, and those whose outcomes are kept.
+    package var jobsInMemory = 0
+    package var openJobs = 0
+    package var openBytes = 0
+    package var inFlight = 0
+    package var lastSequence = Sequence(0)
+    package var services: [Service] = []
+    package var groups: [Group] = []
+    package var workers: [Worker] = []
+
+    package struct Service: Hashable, Sendable {
+        package let name: String
+        package let mode: ServiceMode
+        package let open: Int
+        package let bytes: Int
+        package let ready: Int
+    }
+
+    package struct Group: Hashable, Sendable {
+        package let settings: GroupSettings
+        package let cursor: Sequence
+        /// Outcomes after the cursor, those of other services included.
+        package let unread: Int
+        package let members: Int
+        package let generation: Generation
+        package let expired: UInt64
+    }
+
+    package struct Worker: Hashable, Sendable {
+        package let identity: String
+        package let name: String
+        package let sessions: Int
+        package let batches: Int
+        package let isDraining: Bool
+    }
+}
+
+/// What has happened since the process started; all only grow.
+package struct QueueCounters: Sendable {
+    package internal(set) var accepted: UInt64 = 0
+    package internal(set) var duplicates: UInt64 = 0
+    package internal(set) var conflicts: UInt64 = 0
+    package internal(set) var busy: UInt64 = 0
+    package internal(set) var batches: UInt64 = 0
+    package internal(set) var leased: UInt64 = 0
+    package internal(set) var finished: [OutcomeKind: UInt64] = [:]
+    /// Leases that ended without an answer because their session did.
+    package internal(set) var lost: UInt64 = 0
+    /// Jobs that went back at no cost.
+    package internal(set) var released: UInt64 = 0
+    package internal(set) var expiredLeases: UInt64 = 0
+    package internal(set) var duplicateAnswers: UInt64 = 0
+    package internal(set) var refusedAnswers: UInt64 = 0
+    package internal(set) var silentPeers: UInt64 = 0
+    package internal(set) var delivered: UInt64 = 0
+    package internal(set) var redelivered: UInt64 = 0
+    package internal(set) var acknowledged: UInt64 = 0
+    package internal(set) var refusedAcknowledgements: UInt64 = 0
+    /// Outcomes that a group lost by its retention.
+    package internal(set) var expiredUnread: UInt64 = 0
+    package internal(set) var forgotten: UInt64 = 0
+    var retries: [QueueMachine.Failure: UInt64] = [:]
+
+    /// Attempts that failed because a worker said so, its lease ran out, or it died.
+    package var failedAttempts: (answered: UInt64, ranOut: UInt64, died: UInt64) {
+        (retries[.answered] ?? 0, retries[.ranOut] ?? 0, (retries[.crash] ?? 0) + (retries[.died] ?? 0))
+    }
+}
