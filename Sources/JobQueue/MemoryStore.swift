@@ -133,7 +133,9 @@ package final class MemoryStore: JobStore {
         partitions.withLock { partitions in
             guard let partition = partitions[id] else { return [] }
             return sequences.compactMap { sequence in
-                guard let finish = partition.outcomes[sequence.rawValue], let row = partition.jobs[finish.number.rawValue] else { return nil }
+                guard let finish = partition.outcomes[sequence.rawValue], let row = partition.jobs[finish.number.rawValue] else {
+                    return nil
+                }
                 return StoredOutcome(
                     sequence: sequence, job: finish.number, id: row.job.id, producer: partition.names[Int(row.job.producer)].name,
                     service: partition.names[Int(row.job.service)].name, kind: finish.kind, finished: finish.finished,

@@ -70,7 +70,8 @@ package final class PartitionRunner: Sendable {
     }
 
     private init(
-        _ partition: PartitionID, _ machine: QueueMachine, _ store: any JobStore, _ bounds: Bounds, _ clock: @escaping @Sendable () -> Moment,
+        _ partition: PartitionID, _ machine: QueueMachine, _ store: any JobStore, _ bounds: Bounds,
+        _ clock: @escaping @Sendable () -> Moment,
         _ deliver: @escaping @Sendable ([Outgoing]) -> Void
     ) {
         self.partition = partition

@@ -89,7 +89,9 @@ extension QueueMachine {
             purge.slot += 1
             steps += 1
             let state = jobs[slot].state
-            guard state == .ready || state == .waiting, jobs[slot].number <= purge.lastJob, serviceOf(slot) == purge.service else { continue }
+            guard state == .ready || state == .waiting, jobs[slot].number <= purge.lastJob, serviceOf(slot) == purge.service else {
+                continue
+            }
             finish(slot, .dead(.purged), [], now)
             purge.count += 1
         }

@@ -6,6 +6,12 @@ extension QueueMachine {
         return justForgotten[key].map(JobStatus.forgotten)
     }
 
+    /// True if the lease counts now.
+    package func isLeased(_ lease: LeaseID) -> Bool { lease.epoch == epoch && leases[lease.counter] != nil }
+
+    /// Jobs without an outcome.
+    package var openJobCount: Int { openJobs }
+
     func status(_ slot: UInt32) -> JobStatus {
         let job = jobs[slot]
         let number = JobNumber(job.number)

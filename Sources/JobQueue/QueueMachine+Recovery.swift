@@ -31,7 +31,8 @@ extension QueueMachine {
         var slot = JobSlot(
             key: job.key, digest: job.digest, number: job.number.rawValue,
             deadline: job.deadline.map { now.uptime(of: $0).milliseconds } ?? .max, when: 0, accepted: accepted.milliseconds, lease: 0,
-            flow: flow(job.service, job.producer, job.priority.rawValue), bytes: UInt32(clamping: job.bytes), priority: job.priority.rawValue)
+            flow: flow(job.service, job.producer, job.priority.rawValue), bytes: UInt32(clamping: job.bytes),
+            priority: job.priority.rawValue)
         slot.attempts = UInt8(clamping: job.attempts + (planted == .restartCostsAttempt && job.finished == nil ? 1 : 0))
         slot.crashes = UInt8(clamping: job.crashes)
         slot.isSuspect = job.isSuspect

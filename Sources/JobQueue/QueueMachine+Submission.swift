@@ -63,7 +63,8 @@ extension QueueMachine {
         if its.jobs >= its.limits.jobs { return .producerJobs }
         if its.bytes.addingSaturating(job.bytes) > its.limits.bytes { return .producerBytes }
         for group in groups {
-            if case .block(let limit) = group.record.settings.retention, lastSequence - group.record.cursor.rawValue >= UInt64(max(limit, 1)),
+            if case .block(let limit) = group.record.settings.retention,
+                lastSequence - group.record.cursor.rawValue >= UInt64(max(limit, 1)),
                 group.takes(service)
             {
                 return .sinkBacklog

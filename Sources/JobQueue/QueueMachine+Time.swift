@@ -43,7 +43,9 @@ extension QueueMachine {
         dropLookups(now)
         for index in groups.indices { groups[index].know(services) }
         let read = groups.map(\.cursor).min() ?? lastSequence
-        if read >= firstOutcome, readMarks.last.map({ $0.through < read }) ?? true { readMarks.append(ReadMark(time: clock, through: read)) }
+        if read >= firstOutcome, readMarks.last.map({ $0.through < read }) ?? true {
+            readMarks.append(ReadMark(time: clock, through: read))
+        }
         var through: UInt64 = 0
         let keep = configuration.keepOutcomes.milliseconds
         while let mark = readMarks.first, mark.time.addingSaturating(keep) <= clock {

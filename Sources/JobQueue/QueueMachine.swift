@@ -129,7 +129,7 @@ package struct QueueMachine: Sendable {
     }
 
     /// There is something to take.
-    var hasOutput: Bool {
+    package var hasOutput: Bool {
         !output.batch.isEmpty || !output.actions.isEmpty || !output.immediate.isEmpty || groups.contains { $0.isChanged }
     }
 
