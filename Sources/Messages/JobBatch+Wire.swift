@@ -91,7 +91,9 @@ private struct UnreadJob {
         }
     }
 
-    private func rejection(_ reason: MessageError, id: String, metadata: [String: String], traceparent: String, lease: [UInt8]) -> RejectedJob {
+    private func rejection(_ reason: MessageError, id: String, metadata: [String: String], traceparent: String, lease: [UInt8])
+        -> RejectedJob
+    {
         RejectedJob(
             id: (try? checks.required(id, "id")) ?? placeholder,
             reason: reason,

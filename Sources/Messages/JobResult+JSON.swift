@@ -8,6 +8,7 @@ extension JobResult {
             json.member("id", string: id)
             if let place {
                 json.member("seq", integer: place.sequence)
+                if place.generation > 0 { json.member("generation", integer: place.generation) }
                 json.member("service", string: place.service)
                 json.member("producer", string: place.producer)
             }

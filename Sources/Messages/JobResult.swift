@@ -60,6 +60,8 @@ package struct OutcomePlace: Hashable, Sendable {
     package var service: String
     /// Who sent it.
     package var producer: String
+    /// Of the exclusive group's active member that it was delivered to; 0 in shared groups. It travels with the batch.
+    package var generation: UInt64 = 0
 
     package init(sequence: UInt64, previous: UInt64, service: String, producer: String) {
         self.sequence = sequence

@@ -13,6 +13,8 @@ package final class AllowList: Sendable {
     package struct Identity: Hashable, Sendable {
         package let name: String
         package let roles: Set<Role>
+
+        package init(name: String, roles: Set<Role>) { (self.name, self.roles) = (name, roles) }
     }
 
     private struct State {

@@ -199,6 +199,8 @@ nonisolated struct P4q_V1_JobIdentity: Sendable {
 
   var id: String = String()
 
+  var leaseID: Data = Data()
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -579,7 +581,7 @@ nonisolated extension P4q_V1_ResultDelivery: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension P4q_V1_JobIdentity: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".JobIdentity"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{4}<lease_id\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -588,6 +590,7 @@ nonisolated extension P4q_V1_JobIdentity: SwiftProtobuf.Message, SwiftProtobuf._
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.id) }()
+      case 61: try { try decoder.decodeSingularBytesField(value: &self.leaseID) }()
       default: break
       }
     }
@@ -597,11 +600,15 @@ nonisolated extension P4q_V1_JobIdentity: SwiftProtobuf.Message, SwiftProtobuf._
     if !self.id.isEmpty {
       try visitor.visitSingularStringField(value: self.id, fieldNumber: 1)
     }
+    if !self.leaseID.isEmpty {
+      try visitor.visitSingularBytesField(value: self.leaseID, fieldNumber: 61)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: P4q_V1_JobIdentity, rhs: P4q_V1_JobIdentity) -> Bool {
     if lhs.id != rhs.id {return false}
+    if lhs.leaseID != rhs.leaseID {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

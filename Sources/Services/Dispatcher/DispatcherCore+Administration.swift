@@ -1,6 +1,8 @@
 internal import Foundation
 internal import JobQueue
+internal import Logging
 internal import Messages
+internal import Synchronization
 internal import Transport
 
 /// What administrators ask. Everything that changes something leaves a line in the log.

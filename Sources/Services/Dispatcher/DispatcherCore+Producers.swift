@@ -1,6 +1,8 @@
 internal import Foundation
 internal import JobQueue
+internal import Logging
 internal import Messages
+internal import Synchronization
 internal import Transport
 
 /// Jobs that come in, and what is said to their producers.
@@ -40,7 +42,8 @@ extension DispatcherCore {
             case .failure(let rejected):
                 request.receipts.append(
                     JobReceipt(id: rejected.id, verdict: .invalid, code: rejected.reason.code, message: "\(rejected.reason)"))
-            case .success(let job) where batch.jobBytes[index].count > MessageLimits.jobBytes || body[index + 1].count > settings.maximumImageBytes:
+            case .success(let job)
+            where batch.jobBytes[index].count > MessageLimits.jobBytes || body[index + 1].count > settings.maximumImageBytes:
                 request.receipts.append(
                     JobReceipt(
                         id: job.id, verdict: .invalid, code: "message.too_large",
@@ -65,7 +68,8 @@ extension DispatcherCore {
         return Submission(
             id: job.id, key: JobKey(producer: producer, service: service, id: job.id),
             digest: JobDigest(hashing: job.digestParts + [payload]), envelope: bytes, payload: payload,
-            priority: job.priority.map { Priority(UInt8(clamping: $0)) } ?? .standard, deadline: job.deadline.map { now.uptime + $0.remaining(unixMilliseconds: now.wall.milliseconds) },
+            priority: job.priority.map { Priority(UInt8(clamping: $0)) } ?? .standard,
+            deadline: job.deadline.map { now.uptime + $0.remaining(unixMilliseconds: now.wall.milliseconds) },
             notBefore: job.notBefore.map { now.uptime + $0 }, wantsOutcome: wantsOutcome)
     }
 
@@ -90,7 +94,8 @@ extension DispatcherCore {
                 return busy(request, "journal", retryAfter: .seconds(5))
             }
             perform(
-                runner.post(.submit(SubmissionBatch(request: id, producer: producer, service: request.service, jobs: jobs, lookedUp: lookedUp))))
+                runner.post(
+                    .submit(SubmissionBatch(request: id, producer: producer, service: request.service, jobs: jobs, lookedUp: lookedUp))))
         }
     }
 
@@ -111,7 +116,8 @@ extension DispatcherCore {
             request.receipts[place] = JobReceipt(id: request.receipts[place].id, verdict)
             switch verdict {
             case .accepted(let number): open.insert(number)
-            case .duplicate(.ready(let number)), .duplicate(.waiting(let number, _)), .duplicate(.leased(let number, _)): open.insert(number)
+            case .duplicate(.ready(let number)), .duplicate(.waiting(let number, _)), .duplicate(.leased(let number, _)):
+                open.insert(number)
             case .duplicate(.finished(_, let sequence, _)): finished.append(sequence)
             case .duplicate(.forgotten), .conflict, .busy: break
             }
@@ -119,11 +125,11 @@ extension DispatcherCore {
         let reply = SubmitReply(batchID: request.batchID, receipts: request.receipts)
         guard request.wantsOutcomes, !(open.isEmpty && finished.isEmpty) else { return answer(request, reply) }
         answer(request, reply, isFinal: false)
-        await(request, open, finished)
+        follow(request, open, finished)
     }
 
     /// The outcomes follow when all are there.
-    private func await(_ request: Registry.Request, _ open: Set<JobNumber>, _ finished: [JobQueue.Sequence]) {
+    private func follow(_ request: Registry.Request, _ open: Set<JobNumber>, _ finished: [JobQueue.Sequence]) {
         let wait = Registry.Wait(
             address: request.address, dialect: request.dialect, service: request.service, batchID: request.batchID, open: open,
             finished: finished)

@@ -1,5 +1,7 @@
-internal import JobQueue
+package import JobQueue
+internal import Logging
 internal import Messages
+internal import Synchronization
 internal import Transport
 
 /// Workers and sinks: they come, answer, and go.
@@ -76,7 +78,8 @@ extension DispatcherCore {
         // The queue has forgotten the worker; what it did may still count.
         if !sender.caller.roles.isDisjoint(with: [.worker, .trainer]), (try? ReceivedAnswers(envelopes: body.map(\.bytes))) != nil {
             let session = Registry.Session(
-                address: sender.address, dialect: sender.dialect, identity: sender.caller.name, service: "", role: .worker, isExtended: true)
+                address: sender.address, dialect: sender.dialect, identity: sender.caller.name, service: "", role: .worker, isExtended: true
+            )
             let id = state.withLock { $0.registry.open(session) }
             return answers(body, id, session, sender)
         }
@@ -234,7 +237,8 @@ extension DispatcherCore {
         let (sessions, plain, effects) = state.withLock { state in
             let effects = state.plain.tick(now: .now)
             return (
-                state.registry.sessions.values.map { ($0.address, $0.dialect) }, state.plain.workers.map { ($0.key, $0.value.dialect) }, effects
+                state.registry.sessions.values.map { ($0.address, $0.dialect) }, state.plain.workers.map { ($0.key, $0.value.dialect) },
+                effects
             )
         }
         for (address, dialect) in sessions + plain { send(.heartbeat(info: nil), to: address, dialect) }

@@ -3,7 +3,7 @@ package import JobQueue
 package import Logging
 internal import Messages
 internal import Synchronization
-package import Transport
+internal import Transport
 
 /// Between the sockets and the queue: reads what peers send, posts what it means, and sends what the queue decided.
 ///

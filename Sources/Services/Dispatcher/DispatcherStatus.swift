@@ -80,12 +80,12 @@ package struct DispatcherStatus: Codable, Sendable {
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return String(decoding: try encoder.encode(value), as: UTF8.self)
     }
-
-    /// Reads `json`.
-    package init(json: String) throws { self = try JSONDecoder().decode(Self.self, from: Data(json.utf8)) }
 }
 
 extension DispatcherStatus {
+    /// Reads `json`.
+    package init(json: String) throws { self = try JSONDecoder().decode(Self.self, from: Data(json.utf8)) }
+
     init(_ figures: QueueFigures, _ store: StoreFigures, _ own: DispatcherCounters, epoch: UInt32) {
         let counters = figures.counters
         let failed = counters.failedAttempts

@@ -1,0 +1,43 @@
+import ArgumentParser
+import Foundation
+import JobQueue
+import Logging
+import Services
+import Transport
+
+/// `p4q dispatch`: the durable broker.
+struct Dispatch: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run the dispatcher: the durable queue between producers, workers and sinks.",
+        discussion: """
+            What it has accepted is in its journal and is not lost, whoever is killed. Speaks Majordomo (ZeroMQ RFC 18 and RFC 7) on a \
+            ROUTER socket. SIGTERM: it takes nothing new, lets workers finish for up to 20 s, exits 0.
+            """)
+
+    @Option(name: .long, help: "Where everyone connects; may be repeated.")
+    var bind: [String] = ["@tcp://127.0.0.1:5555"]
+
+    @Option(name: .long, help: "A socket of their own for workers and sinks; may be repeated.")
+    var bindWorkers: [String] = []
+
+    @OptionGroup var journal: JournalOptions
+    @OptionGroup var security: ServerSecurityOptions
+    @OptionGroup var limits: QueueOptions
+    @OptionGroup var logOptions: LogOptions
+
+    func run() async throws {
+        let logger = logOptions.makeLogger("p4q.dispatch")
+        var lists = [try endpoints(bind, mode: .bind)]
+        if !bindWorkers.isEmpty { lists.append(try endpoints(bindWorkers, mode: .bind)) }
+        var settings = DispatcherSettings(endpoints: lists)
+        settings.security = try security.make(for: lists.flatMap { $0 })
+        settings.queue = try limits.configuration()
+        settings.maximumImageBytes = limits.maxBytes
+        let store = try journal.open(logger)
+        let context = try ZeroMQContext()
+        let dispatcher = try await Dispatcher(settings: settings, store: store, context: context, logger: logger)
+        try await ServiceRunner.run([dispatcher], logger: logger)
+        try await store.close()
+        context.terminate()
+    }
+}
