@@ -61,8 +61,10 @@ package final class AllowList: Sendable {
     /// The identity by the name that the certificate gave it; nil once it is revoked.
     package func identity(named name: String) -> Identity? { state.withLock { $0.byName[name] } }
 
-    /// How many there are.
-    package var count: Int { state.withLock { $0.byKey.count } }
+    /// All of them, by name.
+    package var identities: [(key: CurveKey, identity: Identity)] {
+        state.withLock { $0.byKey.map { ($0.key, $0.value) } }.sorted { $0.1.name < $1.1.name }
+    }
 
     private static func files(in folder: String) throws(KeyFileError) -> [String] {
         guard let directory = opendir(folder) else { throw .unreadable(path: folder, errno: errno) }

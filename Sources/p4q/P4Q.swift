@@ -14,7 +14,8 @@ struct P4Q: AsyncParsableCommand {
             """,
         version: "p4q 0.1.0",
         subcommands: [
-            Classify.self, Quantize.self, Dispatch.self, Worker.self, Push.self, Collect.self, Model.self, Embed.self, Tokenize.self,
+            Classify.self, Quantize.self, Dispatch.self, Worker.self, Push.self, Collect.self, Queue.self, Sinks.self, Keys.self,
+            Model.self, Embed.self, Tokenize.self,
             Preprocess.self,
             Bench.self, Kernels.self,
         ])

@@ -29,9 +29,12 @@ package struct Dispatcher: Service {
         self.fault = fault
         runner = try await PartitionRunner.open(store: store, configuration: settings.queue) { core.deliver($0) }
         core.attach(runner)
+        let tester = try CurveKeyPair()
         if case .keys(_, let list) = settings.security {
             authenticator = try Authenticator(
-                in: context, domain: DispatcherSecurity.domain, decide: { list.identity(of: $0)?.name },
+                in: context, domain: DispatcherSecurity.domain,
+                // The tester may connect, and is nobody on the list: what it sends is refused.
+                decide: { $0 == tester.publicKey ? "self-test" : list.identity(of: $0)?.name },
                 onRefused: { address, key in core.refuse(key?.text ?? address, "its key is not on the list") }, onEnd: { fault.report($0) })
         } else {
             authenticator = nil
@@ -50,6 +53,11 @@ package struct Dispatcher: Service {
         }
         self.routers = routers
         core.attach(routers)
+        if case .keys(let pair, _) = settings.security {
+            for router in routers {
+                try await SecuritySelfTest.run(endpoint: router.endpoint, serverKey: pair.publicKey, known: tester, context: context)
+            }
+        }
     }
 
     /// What the ROUTERs' sockets are set to.

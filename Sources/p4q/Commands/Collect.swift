@@ -24,6 +24,9 @@ struct Collect: AsyncParsableCommand {
     @Option(name: .long, help: "With --dispatcher: the file that JSON lines are added to, durably, each result once.", completion: .file())
     var out: String?
 
+    @Flag(name: .long, help: "With --out: wait for another process that writes the file, and take over when it ends.")
+    var standby = false
+
     @Option(name: .long, help: "Where results are pulled from; may be repeated.")
     var from: [String] = [">tcp://127.0.0.1:5558"]
 
@@ -52,7 +55,7 @@ struct Collect: AsyncParsableCommand {
             let collector = CollectFromDispatcher(
                 endpoint: endpoint, options: try dispatcherOptions.socketOptions(), group: group, format: format, count: count,
                 timeout: timeout.map { .seconds($0) }, quiet: quiet)
-            return try collector.run(into: out)
+            return try collector.run(into: out, waits: standby)
         }
         let receiver = try Receiver(at: endpoints(from, mode: .connect), in: ZeroMQContext()) { error in
             Notices(isQuiet: false).warn("a message was refused: \(error)")

@@ -16,9 +16,9 @@ struct CollectFromDispatcher {
     let timeout: Duration?
     let quiet: Bool
 
-    func run(into path: String?) throws {
+    func run(into path: String?, waits: Bool) throws {
         let notices = Notices(isQuiet: quiet)
-        let file = try path.map { try ResultFile(path: $0) }
+        let file = try path.map { try ResultFile(path: $0, waits: waits) }
         if let file, file.cut > 0 { notices.warn("\(path ?? ""): a torn last line of \(file.cut) bytes was cut off; it comes again") }
         let context = try ZeroMQContext()
         defer { context.terminate() }

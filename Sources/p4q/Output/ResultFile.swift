@@ -18,11 +18,14 @@ final class ResultFile {
         let description: String
     }
 
-    init(path: String) throws {
+    /// - Parameter waits: wait for another process that writes the file, instead of failing; it takes over when that one ends.
+    init(path: String, waits: Bool = false) throws {
         self.path = path
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_APPEND, 0o644)
         guard descriptor >= 0 else { throw Failure(description: "can't write \(path): \(String(cString: strerror(errno)))") }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+        var isLocked = flock(descriptor, LOCK_EX | (waits ? 0 : LOCK_NB)) == 0
+        while !isLocked, waits, errno == EINTR { isLocked = flock(descriptor, LOCK_EX) == 0 }
+        guard isLocked else {
             throw Failure(description: "\(path) is written by another process: stop that one, or choose another file")
         }
         try recover()
