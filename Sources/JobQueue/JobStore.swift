@@ -71,6 +71,22 @@ package struct StoredOutcome: Sendable {
     package let envelope: [UInt8]
     /// The worker's answer; empty for jobs that died without one.
     package let body: [UInt8]
+
+    package init(
+        sequence: Sequence, job: JobNumber, id: String, producer: String, service: String, kind: OutcomeKind, finished: WallTime,
+        attempts: Int, envelope: [UInt8], body: [UInt8]
+    ) {
+        self.sequence = sequence
+        self.job = job
+        self.id = id
+        self.producer = producer
+        self.service = service
+        self.kind = kind
+        self.finished = finished
+        self.attempts = attempts
+        self.envelope = envelope
+        self.body = body
+    }
 }
 
 /// A job for people.
@@ -90,6 +106,28 @@ package struct JobDescription: Hashable, Sendable {
     package let outcome: OutcomeKind?
     package let sequence: Sequence?
     package let finished: WallTime?
+
+    package init(
+        number: JobNumber, id: String, producer: String, service: String, priority: Priority, accepted: WallTime, deadline: WallTime? = nil,
+        attempts: Int, crashes: Int, parent: JobNumber? = nil, envelopeBytes: Int, payloadBytes: Int, outcome: OutcomeKind? = nil,
+        sequence: Sequence? = nil, finished: WallTime? = nil
+    ) {
+        self.number = number
+        self.id = id
+        self.producer = producer
+        self.service = service
+        self.priority = priority
+        self.accepted = accepted
+        self.deadline = deadline
+        self.attempts = attempts
+        self.crashes = crashes
+        self.parent = parent
+        self.envelopeBytes = envelopeBytes
+        self.payloadBytes = payloadBytes
+        self.outcome = outcome
+        self.sequence = sequence
+        self.finished = finished
+    }
 }
 
 /// What a store found of a partition, besides its jobs.
@@ -105,6 +143,21 @@ package struct RecoveredPartition: Sendable {
     package var modes: [JournalBatch.ServiceModeRecord]
     /// False if the process before did not end by `close`.
     package var wasClean: Bool
+
+    package init(
+        partition: PartitionID, epoch: Epoch, secret: LeaseSecret, lastJob: JobNumber, lastSequence: Sequence,
+        names: [JournalBatch.NameRecord], groups: [GroupRecord], modes: [JournalBatch.ServiceModeRecord], wasClean: Bool
+    ) {
+        self.partition = partition
+        self.epoch = epoch
+        self.secret = secret
+        self.lastJob = lastJob
+        self.lastSequence = lastSequence
+        self.names = names
+        self.groups = groups
+        self.modes = modes
+        self.wasClean = wasClean
+    }
 }
 
 /// A journalled job without its content.
@@ -129,6 +182,32 @@ package struct RecoveredJob: Hashable, Sendable {
     package struct Finish: Hashable, Sendable {
         package var sequence: Sequence
         package var kind: OutcomeKind
+
+        package init(sequence: Sequence, kind: OutcomeKind) {
+            self.sequence = sequence
+            self.kind = kind
+        }
+    }
+
+    package init(
+        number: JobNumber, key: JobKey, digest: JobDigest, producer: UInt32, service: UInt32, priority: Priority, accepted: WallTime,
+        deadline: WallTime? = nil, notBefore: WallTime? = nil, attempts: Int, crashes: Int, isSuspect: Bool, bytes: Int,
+        finished: Finish? = nil
+    ) {
+        self.number = number
+        self.key = key
+        self.digest = digest
+        self.producer = producer
+        self.service = service
+        self.priority = priority
+        self.accepted = accepted
+        self.deadline = deadline
+        self.notBefore = notBefore
+        self.attempts = attempts
+        self.crashes = crashes
+        self.isSuspect = isSuspect
+        self.bytes = bytes
+        self.finished = finished
     }
 }
 

@@ -31,11 +31,21 @@ package struct JournalBatch: Sendable {
     package struct NameRecord: Hashable, Sendable {
         package let number: UInt32
         package let name: String
+
+        package init(number: UInt32, name: String) {
+            self.number = number
+            self.name = name
+        }
     }
 
     package struct ServiceModeRecord: Hashable, Sendable {
         package let service: UInt32
         package let mode: ServiceMode
+
+        package init(service: UInt32, mode: ServiceMode) {
+            self.service = service
+            self.mode = mode
+        }
     }
 }
 
@@ -54,6 +64,26 @@ package struct AcceptedJob: Sendable {
     package let parent: JobNumber?
     package let envelope: [UInt8]
     package let payload: [UInt8]
+
+    package init(
+        number: JobNumber, key: JobKey, digest: JobDigest, id: String, producer: UInt32, service: UInt32, priority: Priority,
+        accepted: WallTime, deadline: WallTime? = nil, notBefore: WallTime? = nil, parent: JobNumber? = nil, envelope: [UInt8],
+        payload: [UInt8]
+    ) {
+        self.number = number
+        self.key = key
+        self.digest = digest
+        self.id = id
+        self.producer = producer
+        self.service = service
+        self.priority = priority
+        self.accepted = accepted
+        self.deadline = deadline
+        self.notBefore = notBefore
+        self.parent = parent
+        self.envelope = envelope
+        self.payload = payload
+    }
 }
 
 /// What changes about an open job.
@@ -67,6 +97,14 @@ package struct JobUpdate: Hashable, Sendable {
     package let isSuspect: Bool
     /// When the next attempt may begin.
     package let notBefore: WallTime?
+
+    package init(number: JobNumber, attempts: Int, crashes: Int, isSuspect: Bool, notBefore: WallTime? = nil) {
+        self.number = number
+        self.attempts = attempts
+        self.crashes = crashes
+        self.isSuspect = isSuspect
+        self.notBefore = notBefore
+    }
 }
 
 /// A job with its outcome.
@@ -77,6 +115,15 @@ package struct FinishedJob: Sendable {
     package let finished: WallTime
     package let attempts: Int
     package let body: [UInt8]
+
+    package init(number: JobNumber, sequence: Sequence, kind: OutcomeKind, finished: WallTime, attempts: Int, body: [UInt8]) {
+        self.number = number
+        self.sequence = sequence
+        self.kind = kind
+        self.finished = finished
+        self.attempts = attempts
+        self.body = body
+    }
 }
 
 /// A group as it is journalled.
@@ -91,6 +138,17 @@ package struct GroupRecord: Hashable, Sendable {
     package var generation: Generation
     /// Outcomes that were lost to `expire`.
     package var expired: UInt64
+
+    package init(
+        settings: GroupSettings, cursor: Sequence, lastRead: Sequence, read: SequenceRanges, generation: Generation, expired: UInt64
+    ) {
+        self.settings = settings
+        self.cursor = cursor
+        self.lastRead = lastRead
+        self.read = read
+        self.generation = generation
+        self.expired = expired
+    }
 }
 
 /// A job that is forgotten.
@@ -98,4 +156,10 @@ package struct ForgottenJob: Hashable, Sendable {
     package let number: JobNumber
     package let key: JobKey
     package let tombstone: Tombstone
+
+    package init(number: JobNumber, key: JobKey, tombstone: Tombstone) {
+        self.number = number
+        self.key = key
+        self.tombstone = tombstone
+    }
 }

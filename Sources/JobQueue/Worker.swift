@@ -48,6 +48,12 @@ package struct LeaseGrant: Hashable, Sendable {
     package let timeLeft: Duration?
 
     package var job: JobNumber { lease.job }
+
+    package init(lease: LeaseID, attempt: Int, timeLeft: Duration? = nil) {
+        self.lease = lease
+        self.attempt = attempt
+        self.timeLeft = timeLeft
+    }
 }
 
 /// Jobs leased to one session, to be sent in one request. Its FINAL gives the credit back.
@@ -58,6 +64,13 @@ package struct LeasedBatch: Hashable, Sendable {
     /// The only job of this worker, because a worker died with it before: the worker must report that it starts before it does
     /// (a heartbeat with a counter above 0).
     package let isAlone: Bool
+
+    package init(session: SessionID, service: String, grants: [LeaseGrant], isAlone: Bool) {
+        self.session = session
+        self.service = service
+        self.grants = grants
+        self.isAlone = isAlone
+    }
 }
 
 /// Why a session ended.

@@ -9,7 +9,7 @@ extension KnownShape: ExpressibleByArgument {}
 /// `p4q bench ...`: how fast this machine is.
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Measure speed.", subcommands: [BenchEncoder.self, BenchPipeline.self, BenchPreprocess.self])
+        abstract: "Measure speed.", subcommands: [BenchEncoder.self, BenchPipeline.self, BenchPreprocess.self, BenchJournal.self])
 }
 
 /// The model to measure: made up at the start, or loaded.

@@ -1,0 +1,290 @@
+internal import Crypto
+internal import Foundation
+internal import GRDB
+internal import Synchronization
+
+/// Writing: one transaction a batch.
+extension SQLiteStore {
+    package func commit(_ batch: JournalBatch) async throws {
+        try checkPartition(batch.partition)
+        do {
+            try await write(batch)
+        } catch JobQueueError.diskFull where folder.freeBallast() {
+            try await write(batch)
+        }
+    }
+
+    private func write(_ batch: JournalBatch) async throws {
+        try await failing {
+            try await pool.writeWithoutTransaction { database in try self.write(batch, database) }
+        }
+    }
+
+    /// A failure that leaves the disk's state unknown is the store's last.
+    func failing<Result>(_ body: () async throws -> Result) async throws -> Result {
+        do {
+            return try await body()
+        } catch let error as DatabaseError {
+            let translated = Self.translated(error, folder.path)
+            if case .diskFull = translated {} else { shared.withLock { $0.hasFailed = true } }
+            throw translated
+        } catch let error as JobQueueError {
+            if case .commitUnknown = error { shared.withLock { $0.hasFailed = true } }
+            throw error
+        }
+    }
+
+    private func write(_ batch: JournalBatch, _ database: Database) throws {
+        let hashes = batch.accepted.map(Self.contentHash)
+        // Payloads first: a row never names bytes that aren't durable.
+        let (places, payloadSyncs) = try shared.withLock { shared in
+            try shared.payloads.write(zip(batch.accepted, hashes).map { ($0.payload, $1) })
+        }
+        let (commits, day) = (shared.withLock { $0.commits } + 1, wall().day)
+        var freed: [(PayloadPlace, [UInt8])] = []
+        try database.inTransaction(.immediate) {
+            try fence(batch, database)
+            try insert(batch, places, hashes, database)
+            freed = try finish(batch, database)
+            try writeGroups(batch, database)
+            try forget(batch, day, database)
+            try database.cachedStatement(
+                sql: "UPDATE partition SET last_job = max(last_job, ?), last_sequence = max(last_sequence, ?), commits = ? WHERE id = 0"
+            ).execute(arguments: [
+                Int64(bitPattern: batch.accepted.last?.number.rawValue ?? 0),
+                Int64(bitPattern: batch.finished.last?.sequence.rawValue ?? 0),
+                Int64(bitPattern: commits),
+            ])
+            return .commit
+        }
+        shared.withLock { committed(batch, places, hashes, freed, commits, day, payloadSyncs, &$0) }
+        try trimDeadLetters(batch, database)
+        try checkpointIfLarge(database)
+        try writeHighWaterIfDue()
+    }
+
+    /// The SHA-256 over an envelope and its payload, which stands in the row and names the file of a large payload.
+    static func contentHash(_ job: AcceptedJob) -> [UInt8] { contentHash(job.envelope, job.payload) }
+
+    static func contentHash(_ envelope: [UInt8], _ payload: [UInt8]) -> [UInt8] {
+        var hasher = SHA256()
+        // A large payload's file is named by its bytes alone, so that equal ones share it.
+        if payload.count <= PayloadFiles.segmentLimit {
+            withUnsafeBytes(of: UInt32(envelope.count).littleEndian) { hasher.update(bufferPointer: $0) }
+            envelope.withUnsafeBytes { hasher.update(bufferPointer: $0) }
+        }
+        payload.withUnsafeBytes { hasher.update(bufferPointer: $0) }
+        return Array(hasher.finalize())
+    }
+
+    private func fence(_ batch: JournalBatch, _ database: Database) throws {
+        let current = try Int64.fetchOne(database.cachedStatement(sql: "SELECT epoch FROM partition WHERE id = 0")) ?? 0
+        guard current == Int64(batch.epoch.rawValue) else {
+            throw JobQueueError.fenced(batch.partition, own: batch.epoch, current: Epoch(UInt32(truncatingIfNeeded: current)))
+        }
+    }
+
+    private func insert(_ batch: JournalBatch, _ places: [PayloadPlace], _ hashes: [[UInt8]], _ database: Database) throws {
+        if !batch.names.isEmpty {
+            let statement = try database.cachedStatement(sql: "INSERT INTO name VALUES (?, ?)")
+            for name in batch.names { try statement.execute(arguments: [Int64(name.number), name.name]) }
+        }
+        guard !batch.accepted.isEmpty else { return }
+        let statement = try database.cachedStatement(
+            sql: "INSERT INTO job VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        for (index, job) in batch.accepted.enumerated() {
+            let (place, segment, start): (Int64, Int64, Int64)
+            switch places[index] {
+            case .row: (place, segment, start) = (0, 0, 0)
+            case .segment(let number, let offset): (place, segment, start) = (1, Int64(number), offset)
+            case .spool: (place, segment, start) = (2, 0, 0)
+            }
+            let fixed = RowCheck.job(
+                number: job.number.rawValue, key: job.key, digest: job.digest, producer: job.producer, service: job.service,
+                priority: job.priority.rawValue, accepted: job.accepted.milliseconds, deadline: job.deadline?.milliseconds,
+                parent: job.parent?.rawValue, bytes: job.envelope.count + job.payload.count)
+            try statement.execute(arguments: [
+                Int64(bitPattern: job.number.rawValue), Int64(bitPattern: job.key.high), Int64(bitPattern: job.key.low),
+                Int64(bitPattern: job.digest.high), Int64(bitPattern: job.digest.low), Int64(job.producer), Int64(job.service),
+                Int64(job.priority.rawValue), job.accepted.milliseconds, job.deadline?.milliseconds, job.notBefore?.milliseconds,
+                job.parent.map { Int64(bitPattern: $0.rawValue) }, place, segment, start, job.envelope.count, job.payload.count, fixed,
+                Data(hashes[index]), job.id, Data(job.envelope), place == 0 && !job.payload.isEmpty ? Data(job.payload) : nil,
+            ])
+        }
+    }
+
+    /// Updates and outcomes. Returns the payloads that nobody needs any more.
+    private func finish(_ batch: JournalBatch, _ database: Database) throws -> [(PayloadPlace, [UInt8])] {
+        if !batch.updated.isEmpty {
+            let statement = try database.cachedStatement(
+                sql: "UPDATE job SET attempts = ?, crashes = ?, suspect = ?, not_before = ? WHERE number = ?")
+            for update in batch.updated {
+                try statement.execute(arguments: [
+                    update.attempts, update.crashes, update.isSuspect, update.notBefore?.milliseconds,
+                    Int64(bitPattern: update.number.rawValue),
+                ])
+            }
+        }
+        guard !batch.finished.isEmpty else { return [] }
+        var freed: [(PayloadPlace, [UInt8])] = []
+        let hasFiles = shared.withLock { !$0.payloads.isEmpty } || batch.accepted.contains { $0.payload.count > PayloadFiles.rowLimit }
+        let insert = try database.cachedStatement(
+            sql: "INSERT INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?)")
+        for finish in batch.finished {
+            let (sequence, job) = (Int64(bitPattern: finish.sequence.rawValue), Int64(bitPattern: finish.number.rawValue))
+            let (kind, finished) = (Int64(finish.kind.code), finish.finished.milliseconds)
+            try insert.execute(arguments: [sequence, job, kind, finished, finish.attempts, RowCheck.outcome(finish), Data(finish.body)])
+            if case .dead(let reason) = finish.kind, reason.leavesLetter {
+                try database.cachedStatement(sql: "INSERT INTO dead_letter VALUES (?, ?, ?, ?, ?, 0)")
+                    .execute(arguments: [job, sequence, kind, finished, finish.attempts])
+            } else if hasFiles, let place = try place(of: job, database) {
+                freed.append(place)
+            }
+        }
+        return freed
+    }
+
+    /// Where a job's payload lies, if it is in a file.
+    func place(of job: Int64, _ database: Database) throws -> (PayloadPlace, [UInt8])? {
+        let statement = try database.cachedStatement(sql: "SELECT place, segment, start, sha256 FROM job WHERE number = ?")
+        guard let row = try Row.fetchOne(statement, arguments: [job]), let place = Self.place(row), place != .row else { return nil }
+        return (place, [UInt8](row["sha256"] as Data))
+    }
+
+    /// Of a row that has place, segment and start.
+    static func place(_ row: Row) -> PayloadPlace? {
+        switch row["place"] as Int64 {
+        case 0: .row
+        case 1: .segment(UInt32(truncatingIfNeeded: row["segment"] as Int64), offset: row["start"])
+        case 2: .spool
+        default: nil
+        }
+    }
+
+    private func writeGroups(_ batch: JournalBatch, _ database: Database) throws {
+        for name in batch.removedGroups {
+            try database.cachedStatement(sql: "DELETE FROM sink_group WHERE name = ?").execute(arguments: [name])
+        }
+        for group in batch.groups {
+            let settings = try Self.settingsEncoder().encode(group.settings)
+            let read = group.read.bytes
+            try database.cachedStatement(sql: "INSERT OR REPLACE INTO sink_group VALUES (?, ?, ?, ?, ?, ?, ?, ?)").execute(arguments: [
+                group.settings.name, String(decoding: settings, as: UTF8.self), Int64(bitPattern: group.cursor.rawValue),
+                Int64(bitPattern: group.lastRead.rawValue), Data(read), Int64(bitPattern: group.generation.rawValue),
+                Int64(bitPattern: group.expired), RowCheck.group(group, settings: [UInt8](settings), read: read),
+            ])
+        }
+        for mode in batch.modes {
+            try database.cachedStatement(sql: "INSERT OR REPLACE INTO service_mode VALUES (?, ?)")
+                .execute(arguments: [Int64(mode.service), Int64(mode.mode.rawValue)])
+        }
+    }
+
+    static func settingsEncoder() -> JSONEncoder {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        return encoder
+    }
+
+    private func forget(_ batch: JournalBatch, _ day: Int64, _ database: Database) throws {
+        guard !batch.forgotten.isEmpty else { return }
+        if shared.withLock({ $0.days.first }) != day { try Self.makeTombstoneTable(database, day: day) }
+        let stone = try database.cachedStatement(sql: "INSERT OR REPLACE INTO tombstone_\(day) VALUES (?, ?, ?, ?, ?, ?)")
+        // In the order of the keys, so that each page of the table is touched once.
+        for job in batch.forgotten.sorted(by: { Int64(bitPattern: $0.key.high) < Int64(bitPattern: $1.key.high) }) {
+            try stone.execute(arguments: [
+                Int64(bitPattern: job.key.high), Int64(bitPattern: job.key.low), Int64(bitPattern: job.tombstone.digest.high),
+                Int64(bitPattern: job.tombstone.digest.low), Int64(bitPattern: job.tombstone.sequence.rawValue),
+                Int64(job.tombstone.outcome.code),
+            ])
+        }
+        let outcome = try database.cachedStatement(sql: "DELETE FROM outcome WHERE sequence = ?")
+        let letter = try database.cachedStatement(sql: "UPDATE dead_letter SET forgotten = 1 WHERE job = ?")
+        let row = try database.cachedStatement(sql: "DELETE FROM job WHERE number = ?")
+        for job in batch.forgotten {
+            let number = Int64(bitPattern: job.number.rawValue)
+            try outcome.execute(arguments: [Int64(bitPattern: job.tombstone.sequence.rawValue)])
+            if case .dead(let reason) = job.tombstone.outcome, reason.leavesLetter {
+                try letter.execute(arguments: [number])
+                if database.changesCount > 0 { continue }
+            }
+            try row.execute(arguments: [number])
+        }
+    }
+
+    /// What memory keeps, after the commit.
+    private func committed(
+        _ batch: JournalBatch, _ places: [PayloadPlace], _ hashes: [[UInt8]], _ freed: [(PayloadPlace, [UInt8])], _ commits: UInt64,
+        _ day: Int64, _ payloadSyncs: Int, _ shared: inout Shared
+    ) {
+        shared.commits = commits
+        for name in batch.names { shared.names.append(name.name) }
+        for (index, job) in batch.accepted.enumerated() {
+            shared.payloads.retain(places[index], sha256: hashes[index])
+            let content = CachedContent(
+                id: job.id, producer: job.producer, service: job.service, envelope: job.envelope, payload: job.payload)
+            shared.contents.insert(content, job.number.rawValue, bytes: job.envelope.count + job.payload.count + 200)
+        }
+        for finish in batch.finished {
+            cache(finish, &shared)
+            if case .dead(let reason) = finish.kind, reason.leavesLetter { shared.figures.deadLetters += 1 }
+        }
+        for (place, sha256) in freed { shared.payloads.release(place, sha256: sha256) }
+        shared.payloads.settle()
+        for job in batch.forgotten { shared.outcomes.remove(job.tombstone.sequence.rawValue) }
+        if !batch.forgotten.isEmpty, shared.days.first != day { shared.days.insert(day, at: 0) }
+        shared.figures.tombstones += UInt64(batch.forgotten.count)
+        shared.lastJob = max(shared.lastJob, batch.accepted.last?.number.rawValue ?? 0)
+        shared.lastSequence = max(shared.lastSequence, batch.finished.last?.sequence.rawValue ?? 0)
+        shared.figures.commits += 1
+        shared.figures.rows += UInt64(batch.count + 1)
+        shared.figures.syncs += UInt64(payloadSyncs + 1)
+    }
+
+    private func cache(_ finish: FinishedJob, _ shared: inout Shared) {
+        guard let content = shared.contents[finish.number.rawValue], Int(content.producer) < shared.names.count,
+            Int(content.service) < shared.names.count
+        else { return }
+        let outcome = StoredOutcome(
+            sequence: finish.sequence, job: finish.number, id: content.id, producer: shared.names[Int(content.producer)],
+            service: shared.names[Int(content.service)], kind: finish.kind, finished: finish.finished, attempts: finish.attempts,
+            envelope: content.envelope, body: finish.body)
+        shared.outcomes.insert(outcome, finish.sequence.rawValue, bytes: finish.body.count + content.envelope.count + 200)
+        if case .dead(let reason) = finish.kind, reason.leavesLetter { return }
+        shared.contents.remove(finish.number.rawValue)
+    }
+
+    // MARK: After commits
+
+    /// Copies the log into the database when it has grown: here, on the writer's connection, and with its errors looked at.
+    private func checkpointIfLarge(_ database: Database) throws {
+        var status = stat()
+        guard stat(folder.file("journal.sqlite-wal"), &status) == 0, status.st_size > options.checkpointBytes else { return }
+        try database.checkpoint(.passive)
+        shared.withLock { $0.figures.syncs += 2 }
+    }
+
+    private func writeHighWaterIfDue() throws {
+        let isDue = shared.withLock { shared in
+            shared.commits >= shared.highWater.commits + 1000 || ContinuousClock.now - shared.highWaterTime > .seconds(1)
+        }
+        if isDue { try writeHighWater() }
+    }
+
+    func writeHighWater() throws {
+        let new = shared.withLock { shared in
+            shared.highWater.epoch = shared.epoch
+            shared.highWater.commits = shared.commits
+            shared.highWater.lastJob = shared.lastJob
+            shared.highWater.lastSequence = shared.lastSequence
+            shared.highWaterTime = ContinuousClock.now
+            return shared.highWater
+        }
+        do throws(JobQueueError) {
+            try JournalFolder.replace(folder.file("highwater"), with: new.bytes)
+        } catch {
+            // With a full disk, the old one stays, and is still true.
+            guard case .diskFull = error else { throw error }
+        }
+    }
+}

@@ -1,0 +1,261 @@
+internal import Foundation
+internal import GRDB
+internal import Synchronization
+
+/// Opening a partition, and everything that only reads.
+extension SQLiteStore {
+    package func open(_ partition: PartitionID) async throws -> RecoveredPartition {
+        try checkPartition(partition)
+        let epoch = shared.withLock { shared in
+            shared.epoch += 1
+            return shared.epoch
+        }
+        let (lastJob, lastSequence, commits) = shared.withLock { ($0.lastJob, $0.lastSequence, $0.commits) }
+        let recovered = try await failing {
+            try await pool.write { database in
+                try database.execute(
+                    sql: "UPDATE partition SET epoch = ?, clean = 0, last_job = ?, last_sequence = ?, commits = ? WHERE id = 0",
+                    arguments: [
+                        Int64(epoch), Int64(bitPattern: lastJob), Int64(bitPattern: lastSequence), Int64(bitPattern: commits + 1),
+                    ])
+                return try self.recovered(partition, Epoch(epoch), database)
+            }
+        }
+        shared.withLock { shared in
+            shared.commits = commits + 1
+            shared.names = recovered.partition.names.map(\.name)
+            shared.recovering = recovered.finished
+            shared.recoveringLetters = recovered.letters
+        }
+        try writeHighWater()
+        return recovered.partition
+    }
+
+    private struct Found: Sendable {
+        let partition: RecoveredPartition
+        let finished: [UInt64: RecoveredJob.Finish]
+        /// Dead letters, and whether their outcomes are forgotten.
+        let letters: [UInt64: Bool]
+    }
+
+    private func recovered(_ id: PartitionID, _ epoch: Epoch, _ database: Database) throws -> Found {
+        guard let row = try Row.fetchOne(database, sql: "SELECT * FROM partition WHERE id = 0") else {
+            throw JobQueueError.damaged(path: folder.path, reason: "it has no partition 0")
+        }
+        let names = try Row.fetchAll(database, sql: "SELECT number, name FROM name ORDER BY number").map {
+            JournalBatch.NameRecord(number: UInt32(truncatingIfNeeded: $0["number"] as Int64), name: $0["name"])
+        }
+        guard names.enumerated().allSatisfy({ $0.offset == Int($0.element.number) }) else {
+            throw JobQueueError.damaged(path: folder.path, reason: "its names have gaps")
+        }
+        let groups = try Row.fetchAll(database, sql: "SELECT * FROM sink_group ORDER BY name").map(group)
+        let modes = try Row.fetchAll(database, sql: "SELECT * FROM service_mode").map { row in
+            JournalBatch.ServiceModeRecord(
+                service: UInt32(truncatingIfNeeded: row["service"] as Int64),
+                mode: ServiceMode(rawValue: UInt8(truncatingIfNeeded: row["mode"] as Int64)) ?? .running)
+        }
+        var finished: [UInt64: RecoveredJob.Finish] = [:]
+        let outcomes = try Row.fetchCursor(database, sql: "SELECT sequence, job, kind FROM outcome")
+        while let row = try outcomes.next() {
+            let (sequence, job): (Int64, Int64) = (row[0], row[1])
+            guard let kind = OutcomeKind(code: UInt8(truncatingIfNeeded: row[2] as Int64)) else {
+                throw JobQueueError.damaged(path: folder.path, reason: "outcome \(sequence) is of no known kind")
+            }
+            finished[UInt64(bitPattern: job)] = .init(sequence: Sequence(UInt64(bitPattern: sequence)), kind: kind)
+        }
+        var letters: [UInt64: Bool] = [:]
+        let rows = try Row.fetchCursor(database, sql: "SELECT job, forgotten FROM dead_letter")
+        while let row = try rows.next() { letters[UInt64(bitPattern: row[0] as Int64)] = row[1] as Bool }
+        return Found(
+            partition: RecoveredPartition(
+                partition: id, epoch: epoch,
+                secret: LeaseSecret(
+                    high: UInt64(bitPattern: row["secret_high"] as Int64), low: UInt64(bitPattern: row["secret_low"] as Int64)),
+                lastJob: JobNumber(UInt64(bitPattern: row["last_job"] as Int64)),
+                lastSequence: Sequence(UInt64(bitPattern: row["last_sequence"] as Int64)), names: names, groups: groups, modes: modes,
+                wasClean: shared.withLock { $0.wasClean }), finished: finished, letters: letters)
+    }
+
+    private func group(_ row: Row) throws -> GroupRecord {
+        let (name, text): (String, String) = (row["name"], row["settings"])
+        let read = [UInt8](row["read"] as Data)
+        guard let settings = try? JSONDecoder().decode(GroupSettings.self, from: Data(text.utf8)), settings.name == name,
+            let ranges = SequenceRanges(bytes: read)
+        else { throw JobQueueError.damaged(path: folder.path, reason: "group \(name) can't be read") }
+        let group = GroupRecord(
+            settings: settings, cursor: Sequence(UInt64(bitPattern: row["cursor"] as Int64)),
+            lastRead: Sequence(UInt64(bitPattern: row["last_read"] as Int64)), read: ranges,
+            generation: Generation(UInt64(bitPattern: row["generation"] as Int64)), expired: UInt64(bitPattern: row["expired"] as Int64))
+        guard row["fixed"] as Int64 == RowCheck.group(group, settings: Array(text.utf8), read: read) else {
+            throw JobQueueError.damaged(path: folder.path, reason: "the row of group \(name) doesn't fit its check")
+        }
+        return group
+    }
+
+    package func recoveredJobs(after: JobNumber, limit: Int, in partition: PartitionID) async throws -> [RecoveredJob] {
+        try checkPartition(partition)
+        guard let finished = shared.withLock({ $0.recovering }) else { return [] }
+        let letters = shared.withLock { $0.recoveringLetters }
+        let path = folder.path
+        let page: (jobs: [RecoveredJob], last: UInt64?, places: [(PayloadPlace, [UInt8])]) = try await failing {
+            try await pool.read { database in
+                var jobs: [RecoveredJob] = []
+                var places: [(PayloadPlace, [UInt8])] = []
+                var last: UInt64?
+                let rows = try Row.fetchCursor(
+                    database.cachedStatement(sql: Self.recoveryQuery), arguments: [Int64(bitPattern: after.rawValue), limit])
+                while let row = try rows.next() {
+                    let job = try Self.recoveredJob(row, finished, path)
+                    last = job.number.rawValue
+                    let isLetter = letters[job.number.rawValue]
+                    if row[15] as Int64 != 0, job.finished == nil || isLetter != nil, let place = Self.place(row) {
+                        places.append((place, [UInt8](row["sha256"] as Data)))
+                    }
+                    if isLetter != true { jobs.append(job) }
+                }
+                return (jobs, last, places)
+            }
+        }
+        shared.withLock { shared in
+            for (place, sha256) in page.places { shared.payloads.retain(place, sha256: sha256) }
+            if page.last == nil {
+                shared.recovering = nil
+                shared.recoveringLetters = [:]
+                shared.payloads.sweep()
+            }
+        }
+        // A page of nothing but forgotten dead letters is not the end.
+        if page.jobs.isEmpty, let last = page.last { return try await recoveredJobs(after: JobNumber(last), limit: limit, in: partition) }
+        return page.jobs
+    }
+
+    private static let recoveryQuery = """
+        SELECT number, key_high, key_low, digest_high, digest_low, producer, service, priority, accepted, deadline, not_before, parent,
+            attempts, crashes, suspect, place, segment, start, envelope_bytes, payload_bytes, fixed, sha256
+        FROM job WHERE number > ? ORDER BY number LIMIT ?
+        """
+
+    private static func recoveredJob(_ row: Row, _ finished: [UInt64: RecoveredJob.Finish], _ path: String) throws -> RecoveredJob {
+        func word(_ index: Int) -> UInt64 { UInt64(bitPattern: row[index] as Int64) }
+        let (deadline, notBefore, parent): (Int64?, Int64?, Int64?) = (row[9], row[10], row[11])
+        let job = RecoveredJob(
+            number: JobNumber(word(0)), key: JobKey(high: word(1), low: word(2)), digest: JobDigest(high: word(3), low: word(4)),
+            producer: UInt32(truncatingIfNeeded: word(5)), service: UInt32(truncatingIfNeeded: word(6)),
+            priority: Priority(UInt8(truncatingIfNeeded: word(7))), accepted: WallTime(milliseconds: row[8]),
+            deadline: deadline.map { WallTime(milliseconds: $0) }, notBefore: notBefore.map { WallTime(milliseconds: $0) },
+            attempts: Int(row[12] as Int64), crashes: Int(row[13] as Int64), isSuspect: row[14],
+            bytes: Int(row[18] as Int64) + Int(row[19] as Int64),
+            finished: finished[word(0)])
+        let fixed = RowCheck.job(
+            number: job.number.rawValue, key: job.key, digest: job.digest, producer: job.producer, service: job.service,
+            priority: job.priority.rawValue, accepted: job.accepted.milliseconds, deadline: deadline,
+            parent: parent.map { UInt64(bitPattern: $0) },
+            bytes: job.bytes)
+        guard fixed == row[20] as Int64 else {
+            throw JobQueueError.damaged(path: path, reason: "the row of job \(job.number.rawValue) doesn't fit its check")
+        }
+        return job
+    }
+
+    // MARK: Contents
+
+    package func contents(of jobs: [JobNumber], in partition: PartitionID) async throws -> [JobContent] {
+        try checkPartition(partition)
+        var result: [JobContent?] = shared.withLock { shared in
+            jobs.map { number in
+                shared.contents[number.rawValue].map { .intact(number, envelope: $0.envelope, payload: $0.payload) }
+            }
+        }
+        let missing = result.indices.filter { result[$0] == nil }
+        guard !missing.isEmpty else { return result.compactMap { $0 } }
+        let numbers = missing.map { jobs[$0] }
+        let files = shared.withLock { $0.payloads }
+        let found = try await failing {
+            try await pool.read { database in try numbers.map { try Self.content(of: $0, files, database) } }
+        }
+        for (index, content) in zip(missing, found) { result[index] = content }
+        return result.compactMap { $0 }
+    }
+
+    private static func content(of number: JobNumber, _ files: PayloadFiles, _ database: Database) throws -> JobContent {
+        let statement = try database.cachedStatement(
+            sql: "SELECT place, segment, start, payload_bytes, sha256, envelope, payload FROM job WHERE number = ?")
+        guard let row = try Row.fetchOne(statement, arguments: [Int64(bitPattern: number.rawValue)]) else {
+            return .corrupt(number, reason: "it is not kept")
+        }
+        let (sha256, envelope) = ([UInt8](row["sha256"] as Data), [UInt8](row["envelope"] as Data))
+        guard let place = place(row) else { return .corrupt(number, reason: "its payload's place is unknown") }
+        let payload: [UInt8]
+        if place == .row {
+            payload = (row["payload"] as Data?).map { [UInt8]($0) } ?? []
+        } else {
+            let count = Int(clamping: row["payload_bytes"] as Int64)
+            guard (0...(4 << 30)).contains(count), let bytes = files.read(place, sha256: sha256, count: count) else {
+                return .corrupt(number, reason: "its payload's file is missing or too short")
+            }
+            payload = bytes
+        }
+        guard contentHash(envelope, payload) == sha256 else { return .corrupt(number, reason: "its SHA-256 has changed") }
+        return .intact(number, envelope: envelope, payload: payload)
+    }
+
+    package func outcomes(_ sequences: [Sequence], in partition: PartitionID) async throws -> [StoredOutcome] {
+        try checkPartition(partition)
+        var result: [StoredOutcome?] = shared.withLock { shared in sequences.map { shared.outcomes[$0.rawValue] } }
+        let missing = result.indices.filter { result[$0] == nil }
+        guard !missing.isEmpty else { return result.compactMap { $0 } }
+        let numbers = missing.map { sequences[$0] }
+        let path = folder.path
+        let names = shared.withLock { $0.names }
+        let found = try await failing {
+            try await pool.read { database in try numbers.map { try Self.outcome($0, names, path, database) } }
+        }
+        for (index, outcome) in zip(missing, found) { result[index] = outcome }
+        return result.compactMap { $0 }
+    }
+
+    private static func outcome(_ sequence: Sequence, _ names: [String], _ path: String, _ database: Database) throws -> StoredOutcome? {
+        let statement = try database.cachedStatement(
+            sql: """
+                SELECT job, kind, finished, outcome.attempts, outcome.fixed, body, id, producer, service, envelope
+                FROM outcome JOIN job ON job.number = outcome.job WHERE sequence = ?
+                """)
+        guard let row = try Row.fetchOne(statement, arguments: [Int64(bitPattern: sequence.rawValue)]) else { return nil }
+        guard let kind = OutcomeKind(code: UInt8(truncatingIfNeeded: row[1] as Int64)) else {
+            throw JobQueueError.damaged(path: path, reason: "outcome \(sequence.rawValue) is of no known kind")
+        }
+        let finish = FinishedJob(
+            number: JobNumber(UInt64(bitPattern: row[0] as Int64)), sequence: sequence, kind: kind,
+            finished: WallTime(milliseconds: row[2]), attempts: Int(row[3] as Int64), body: [UInt8](row[5] as Data))
+        let (producer, service) = (Int(row[7] as Int64), Int(row[8] as Int64))
+        guard RowCheck.outcome(finish) == row[4] as Int64, names.indices.contains(producer), names.indices.contains(service) else {
+            throw JobQueueError.damaged(path: path, reason: "the row of outcome \(sequence.rawValue) doesn't fit its check")
+        }
+        return StoredOutcome(
+            sequence: sequence, job: finish.number, id: row[6], producer: names[producer], service: names[service], kind: kind,
+            finished: finish.finished, attempts: finish.attempts, envelope: [UInt8](row[9] as Data), body: finish.body)
+    }
+
+    package func tombstones(of keys: [JobKey], in partition: PartitionID) async throws -> [Tombstone?] {
+        try checkPartition(partition)
+        let days = shared.withLock { $0.days }
+        guard !days.isEmpty else { return Array(repeating: nil, count: keys.count) }
+        return try await failing {
+            try await pool.read { database in try keys.map { try Self.tombstone($0, days, database) } }
+        }
+    }
+
+    private static func tombstone(_ key: JobKey, _ days: [Int64], _ database: Database) throws -> Tombstone? {
+        for day in days {
+            let statement = try database.cachedStatement(
+                sql: "SELECT digest_high, digest_low, sequence, kind FROM tombstone_\(day) WHERE key_high = ? AND key_low = ?")
+            guard let row = try Row.fetchOne(statement, arguments: [Int64(bitPattern: key.high), Int64(bitPattern: key.low)]),
+                let kind = OutcomeKind(code: UInt8(truncatingIfNeeded: row[3] as Int64))
+            else { continue }
+            return Tombstone(
+                digest: JobDigest(high: UInt64(bitPattern: row[0] as Int64), low: UInt64(bitPattern: row[1] as Int64)),
+                sequence: Sequence(UInt64(bitPattern: row[2] as Int64)), outcome: kind)
+        }
+        return nil
+    }
+}
