@@ -17,7 +17,7 @@ from p4q.v1.dispatch_pb2 import SubmitReply, Verdict  # noqa: E402
 from p4q.v1.job_pb2 import Job, JobBatch  # noqa: E402
 
 endpoint, folder, images = sys.argv[1], sys.argv[2], sys.argv[3:]
-BATCH, WINDOW = 8, 8
+BATCH, WINDOW, RATE = 8, 8, float(os.environ.get("PRODUCER_RATE", 400))
 contents = {os.path.basename(path): open(path, "rb").read() for path in images}
 names = sorted(contents)
 
@@ -48,6 +48,7 @@ socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
 socket.connect(endpoint)
 open_batches = {}
 counter, stopping, busy, conflicts = 0, False, 0, 0
+begin, first = time.monotonic(), number
 
 
 def send(name, ids):
@@ -63,7 +64,7 @@ def send(name, ids):
 while not (stopping and not open_batches and not again):
     if not stopping and select.select([sys.stdin], [], [], 0)[0]:
         stopping = True
-    while len(open_batches) < WINDOW and (again or not stopping):
+    while len(open_batches) < WINDOW and (again or not stopping and number - first < (time.monotonic() - begin) * RATE):
         if again:
             ids, again = again[:BATCH], again[BATCH:]
         else:
@@ -72,7 +73,7 @@ while not (stopping and not open_batches and not again):
             submitted.add(ids)
         counter += 1
         send(f"{os.getpid()}.{counter}", ids)
-    if socket.poll(50):
+    if socket.poll(20):
         frames = socket.recv_multipart()
         reply = SubmitReply.FromString(frames[3])
         if reply.batch_id in open_batches:

@@ -33,8 +33,7 @@ package struct Dispatcher: Service {
         if case .keys(_, let list) = settings.security {
             authenticator = try Authenticator(
                 in: context, domain: DispatcherSecurity.domain,
-                // The tester may connect, and is nobody on the list: what it sends is refused.
-                decide: { $0 == tester.publicKey ? "self-test" : list.identity(of: $0)?.name },
+                decide: { $0 == tester.publicKey ? SecuritySelfTest.userID : list.identity(of: $0)?.name },
                 onRefused: { address, key in core.refuse(key?.text ?? address, "its key is not on the list") }, onEnd: { fault.report($0) })
         } else {
             authenticator = nil

@@ -6,6 +6,9 @@ internal import Transport
 ///
 /// CURVE without an authenticator lets everyone in, and looks the same from outside; so a process that can't show the difference must not serve.
 enum SecuritySelfTest {
+    /// What the tester is called; it is on no list, and what it sends is not read.
+    static let userID = "p4q self-test"
+
     /// The door is open to strangers, or shut to everyone.
     struct Failure: Error, CustomStringConvertible {
         let description: String

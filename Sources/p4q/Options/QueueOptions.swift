@@ -11,11 +11,25 @@ struct JournalOptions: ParsableArguments {
         name: .long, help: "The journal's folder; \"memory\" keeps everything in memory and loses it at the end.", completion: .directory)
     var journal = "p4q-journal"
 
+    @Flag(
+        name: .long, help: "Don't wait for the disk at each commit: a power cut loses what was accepted last, though it was acknowledged.")
+    var fastAndLossy = false
+
+    @Flag(name: .long, help: "Start although the journal ends before what was committed: what is missing is lost.")
+    var acceptLoss = false
+
     /// The store of the journal.
     func open(_ logger: Logger) throws -> any JobStore {
-        guard journal == "memory" else { throw ValidationError("only --journal memory is there") }
-        logger.warning("the journal is kept in memory: what is accepted is lost when this process ends")
-        return MemoryStore()
+        if journal == "memory" {
+            logger.warning("the journal is kept in memory: what is accepted is lost when this process ends")
+            return MemoryStore()
+        }
+        var options = SQLiteStore.Options()
+        options.isDurable = !fastAndLossy
+        options.acceptsLoss = acceptLoss
+        // A write beyond a file size limit must fail, not end the process.
+        signal(SIGXFSZ, SIG_IGN)
+        return try SQLiteStore(folder: journal, options: options)
     }
 }
 

@@ -5,7 +5,7 @@ import Foundation
 final class StopSignals: Sendable {
     // Safe: dispatch sources may be cancelled from any thread; the array is written in init only.
     nonisolated(unsafe) private let sources: [any DispatchSourceSignal]
-    private let second = SecondSignal()
+    private let second: SecondSignal
 
     init(_ stop: @escaping @Sendable () -> Void) {
         sources = [SIGTERM, SIGINT].map { number in
@@ -15,6 +15,8 @@ final class StopSignals: Sendable {
             source.resume()
             return source
         }
+        // Not before: ignoring a signal that Dispatch watches already would take its handler away.
+        second = SecondSignal()
     }
 
     func cancel() {
