@@ -93,6 +93,12 @@ package struct DispatchedWorker: Service {
         logger.info("worker stopped", metadata: ["jobs.scored": "\(done.scored)", "jobs.failed": "\(done.failed)"])
     }
 
+    /// What its pipeline has done.
+    package var counters: PipelineCounters.Values { parts.counters }
+
+    /// Whether the dispatcher was heard lately on every connection.
+    package var isHeard: Bool { lanes.allSatisfy { $0.silence < settings.heartbeat * 3 } }
+
     /// Says what is held and how far it is. Called by the task that sees the pipeline's progress, so that a worker whose pipeline hangs
     /// does not look alive.
     private func beat() {

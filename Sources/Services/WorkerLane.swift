@@ -35,6 +35,7 @@ final class WorkerLane: Sendable {
         /// It may leave: the worker holds nothing of it any more.
         var mayLeave = false
         var thread: SocketThread?
+        var heard: ContinuousClock.Instant?
     }
 
     private let settings: Settings
@@ -77,6 +78,9 @@ final class WorkerLane: Sendable {
     /// Takes no more batches; leaves when `leave` is called and everything is acknowledged.
     func stop() { post { $0.isStopping = true } }
     func leave() { post { ($0.isStopping, $0.mayLeave) = (true, true) } }
+
+    /// How long nothing has been heard; very long if nothing ever was.
+    var silence: Duration { mail.withLock { $0.heard }.map { ContinuousClock.now - $0 } ?? .seconds(1_000_000) }
 
     func finished() async { await thread.withLock { $0 }?.finished() }
 
@@ -145,6 +149,7 @@ final class WorkerLane: Sendable {
     private func receive(_ connection: inout Connection, _ unacknowledged: inout [LeaseLedger.Answer]) throws {
         while let frames = try connection.socket.receive(timeout: .zero) {
             connection.heard = .now
+            mail.withLock { $0.heard = .now }
             let message: Majordomo.ToWorker
             do throws(MajordomoError) {
                 (message, _) = try Majordomo.parseForWorker(frames)

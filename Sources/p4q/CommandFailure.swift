@@ -26,6 +26,8 @@ enum CommandFailure {
         case CLIPError.unreadable, CLIPError.missingFile: ExitCode(66)
         case is CLIPError, is ImagingError, is DatasetError, is TensorsError, is QuantizationError: ExitCode(65)
         case is KeyFileError: ExitCode(66)
+        case is WatchPort.InvalidAddress: ExitCode(64)
+        case is Serve.KeepsCrashing: ExitCode(70)
         case let error as JobQueueError: ExitCode(error.exitCode)
         case is PushToDispatcher.NoAnswer: ExitCode(75)
         case is ResultFile.Failure: ExitCode(74)

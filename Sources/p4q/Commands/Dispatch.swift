@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import JobQueue
 import Logging
+import ServiceLifecycle
 import Services
 import Transport
 
@@ -23,6 +24,9 @@ struct Dispatch: AsyncParsableCommand {
     @OptionGroup var journal: JournalOptions
     @OptionGroup var security: ServerSecurityOptions
     @OptionGroup var limits: QueueOptions
+    @Option(name: .long, help: "The HTTP port for /metrics, /livez, /readyz and /stats: PORT on loopback, or HOST:PORT.")
+    var http: String?
+
     @OptionGroup var logOptions: LogOptions
 
     func run() async throws {
@@ -36,7 +40,9 @@ struct Dispatch: AsyncParsableCommand {
         let store = try journal.open(logger)
         let context = try ZeroMQContext()
         let dispatcher = try await Dispatcher(settings: settings, store: store, context: context, logger: logger)
-        try await ServiceRunner.run([dispatcher], logger: logger)
+        var services: [any Service] = [dispatcher]
+        if let http { services.append(try WatchPort(address: http, source: dispatcher.watchSource, logger: logger)) }
+        try await ServiceRunner.run(services, logger: logger)
         try await store.close()
         context.terminate()
     }

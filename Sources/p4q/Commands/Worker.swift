@@ -32,6 +32,9 @@ struct Worker: AsyncParsableCommand {
     @Option(name: .long, help: "With --dispatcher: batches that are here at a time, the one that is computed included.")
     var lanes = 2
 
+    @Option(name: .long, help: "With --dispatcher: the HTTP port for /metrics, /livez, /readyz and /stats: PORT on loopback, or HOST:PORT.")
+    var http: String?
+
     @Option(name: .long, help: "Where jobs are pulled from; may be repeated.")
     var pull: [String] = ["@tcp://127.0.0.1:5557"]
 
@@ -95,7 +98,9 @@ struct Worker: AsyncParsableCommand {
             settings.batchItems = min(batchMax, MessageLimits.itemsPerBatch)
             settings.models = [Provenance(name: model.name, sha256: Digest(hex: model.sha256) ?? .zero)]
             let worker = try DispatchedWorker(settings: settings, context: context, logger: logger, pipeline: makePipeline)
-            return try await ServiceRunner.run([worker, watcher], logger: logger)
+            var services: [any Service] = [worker, watcher]
+            if let http { services.append(try WatchPort(address: http, source: worker.watchSource, logger: logger)) }
+            return try await ServiceRunner.run(services, logger: logger)
         }
         var workerSettings = QueueWorker.Settings(
             jobs: try endpoints(pull, mode: .bind), results: try endpoints(push, mode: .bind))
