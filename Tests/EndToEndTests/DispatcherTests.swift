@@ -39,7 +39,7 @@ final class RunningDispatcher: Sendable {
         return folder.path("images")
     }
 
-    private func worker(_ folder: TemporaryFolder, _ endpoint: String, _ arguments: [String] = []) throws -> Program {
+    private func startWorker(_ folder: TemporaryFolder, _ endpoint: String, _ arguments: [String] = []) throws -> Program {
         if !FileManager.default.fileExists(atPath: folder.path("config.json")) { try RandomCLIP.write(RandomCLIP.small, to: folder.url) }
         return try Program(
             ["worker", "--model", folder.url.path, "--labels", "cat,dog,fish", "--dispatcher", endpoint, "--threads", "1"] + arguments)
@@ -61,7 +61,7 @@ final class RunningDispatcher: Sendable {
         let again = try await dispatcher.run(["push", images, "--run", "r1", "--resume"])
         #expect(again.code == 0 && again.errors.contains("0 images accepted, 60 were there already"))
 
-        let worker = try worker(folder, endpoint)
+        let worker = try startWorker(folder, endpoint)
         let out = folder.path("one.jsonl")
         let sink = try await dispatcher.run(["collect", "--group", "one", "--out", out, "--count", "60", "--timeout", "60"])
         #expect(sink.code == 0)
@@ -174,7 +174,7 @@ final class RunningDispatcher: Sendable {
     private static let python = ProcessInfo.processInfo.environment["P4Q_PYTHON"].flatMap {
         FileManager.default.isExecutableFile(atPath: $0) ? $0 : nil
     }
-    private static let noPython: Comment = "P4Q_PYTHON does not name a Python with pyzmq, protobuf and majortomo"
+    private static let noPython = "P4Q_PYTHON does not name a Python with pyzmq, protobuf and majortomo"
     private static let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent()
 
@@ -184,7 +184,7 @@ final class RunningDispatcher: Sendable {
             executable: URL(fileURLWithPath: try #require(Self.python)))
     }
 
-    @Test(.enabled(if: DispatcherTests.python != nil, noPython))
+    @Test(.enabled(if: DispatcherTests.python != nil, "\(DispatcherTests.noPython)"))
     func `clients and workers of other makers, in both protocol versions, echo a byte to eight megabytes`() async throws {
         let folder = try TemporaryFolder()
         let dispatcher = try await RunningDispatcher(folder)
@@ -195,7 +195,7 @@ final class RunningDispatcher: Sendable {
         #expect(await dispatcher.stop() == 0)
     }
 
-    @Test(.enabled(if: DispatcherTests.python != nil, noPython))
+    @Test(.enabled(if: DispatcherTests.python != nil, "\(DispatcherTests.noPython)"))
     func `the Python producer and sink of the examples work with the dispatcher`() async throws {
         let folder = try TemporaryFolder()
         let images = try pictures(5, in: folder)
@@ -207,8 +207,9 @@ final class RunningDispatcher: Sendable {
         let again = try python("deploy/examples/dispatch_producer.py", [dispatcher.endpoint] + paths)
         #expect(await again.wait() == 0)
         #expect(again.output.split(separator: "\n").count { $0.hasSuffix("duplicate\t") } == 5)
-        let worker = try worker(folder, dispatcher.endpoint)
-        for (group, arguments) in [("default", []), ("one", ["--exclusive", "--from", "earliest"])] {
+        let worker = try startWorker(folder, dispatcher.endpoint)
+        let groups: [(String, [String])] = [("default", []), ("one", ["--exclusive", "--from", "earliest"])]
+        for (group, arguments) in groups {
             if group != "default" { #expect(try await dispatcher.run(["sinks", "add", group] + arguments).code == 0) }
             let out = folder.path("\(group).jsonl")
             let sink = try python("deploy/examples/dispatch_sink.py", [dispatcher.endpoint, group, out, "5"])

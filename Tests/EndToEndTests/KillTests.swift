@@ -16,11 +16,12 @@ import Testing
         try RandomCLIP.write(RandomCLIP.small, to: folder.url)
         let set = try folder.write("set.yaml", "name: s\nclasses: [cat, dog, fish]\n")
         var images: [String] = []
-        for (index, picture) in Pictures.all.enumerated() { images.append(try folder.write("image-\(index).jpg", picture)) }
+        try FileManager.default.createDirectory(at: folder.url.appendingPathComponent("images"), withIntermediateDirectories: true)
+        for (index, picture) in Pictures.all.enumerated() { images.append(try folder.write("images/image-\(index).jpg", picture)) }
         images.append(try folder.write("torn.jpg", Array(Pictures.jpeg.prefix(100))))
         let model = folder.path("quantized")
         let quantized = try await Program.run(
-            ["quantize", "--model", folder.url.path, "--calibration", images[0], images[1], "--class-set", set, "--out", model])
+            ["quantize", "--model", folder.url.path, "--calibration", folder.path("images"), "--class-set", set, "--out", model])
         #expect(quantized.code == 0, "\(quantized.errors)")
         let count = Self.isLong ? 300 : 5
         let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

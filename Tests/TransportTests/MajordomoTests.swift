@@ -76,8 +76,8 @@ private func text(_ string: String) -> [UInt8] { Array(string.utf8) }
         }
     }
 
-    @Test(arguments: [
-        ([], MajordomoError.tooFewFrames(0)), ([[]], .tooFewFrames(1)), ([text("MDPC03"), [1], text("x")], .unknownHeader),
+    private static let malformed: [([[UInt8]], MajordomoError)] = [
+        ([], .tooFewFrames(0)), ([[]], .tooFewFrames(1)), ([text("MDPC03"), [1], text("x")], .unknownHeader),
         ([[], [], text("MDPC01"), text("x")], .unknownHeader), ([text("MDPC02")], .tooFewFrames(1)),
         ([text("MDPC02"), [9], text("x")], .unknownCommand), ([text("MDPC02"), [1, 1], text("x")], .unknownCommand),
         ([text("MDPC02"), [], text("x")], .unknownCommand), ([text("MDPC02"), [1], []], .invalidService),
@@ -86,7 +86,9 @@ private func text(_ string: String) -> [UInt8] { Array(string.utf8) }
         ([text("MDPW02"), [1], text("x"), [], []], .tooManyFrames(3)), ([text("MDPW02"), [4], [1]], .tooFewFrames(1)),
         ([text("MDPW02"), [4], [1], [1]], .missingDelimiter), ([text("MDPW01"), [6]], .unknownCommand),
         ([text("MDPW02"), [2], [1], [], [2]], .unknownCommand), ([text("MDPW02"), [5], [], []], .tooManyFrames(2)),
-    ])
+    ]
+
+    @Test(arguments: malformed)
     func `what is no message is refused with its reason`(parts: [[UInt8]], reason: MajordomoError) throws {
         let error = #expect(throws: MajordomoError.self) { _ = try Majordomo.parse(try frames(parts)) }
         #expect(error == reason)
