@@ -28,6 +28,9 @@ final class JournalFolder: Sendable {
 
     deinit { close(lock) }
 
+    /// Lets another process have the folder.
+    func unlock() { flock(lock, LOCK_UN) }
+
     func file(_ name: String) -> String { path + "/" + name }
 
     static func errorText(_ code: Int32 = errno) -> String { String(cString: strerror(code)) }

@@ -10,7 +10,7 @@ extension QueueMachine {
         jobs[slot].state = .ready
         dirtyServices.insert(service)
         if jobs[slot].isSuspect {
-            services[service].suspects.append(slot, &jobs)
+            if atFront { services[service].suspects.prepend(slot, &jobs) } else { services[service].suspects.append(slot, &jobs) }
             return
         }
         let flow = Int(jobs[slot].flow)
@@ -99,7 +99,7 @@ extension QueueMachine {
         }
         guard workers[name]?.isReserved != true else { return false }
         let size = batchSize(service, session)
-        guard services[service].ready >= size || now.uptime.milliseconds >= batchDue(services[service]) else { return false }
+        guard services[service].ready >= size || now.uptime.milliseconds >= services[service].due else { return false }
         var chosen: [UInt32] = []
         var bytes = 0
         while chosen.count < size, let slot = nextReady(service) {
@@ -184,7 +184,7 @@ extension QueueMachine {
     /// When a batch goes out even if it is small; `.max` if nobody or nothing waits.
     func batchDue(_ service: ServiceQueue) -> Int64 {
         guard service.ready > 0, !service.idle.isEmpty, service.mode != .paused, !isStopping else { return .max }
-        return service.readySince.addingSaturating(service.batching.wait.milliseconds)
+        return service.due
     }
 
     func leaseTime(_ service: Int) -> Int64 {

@@ -146,11 +146,22 @@ extension QueueMachine {
 
     // MARK: Clocks
 
+    /// The leases leave: their time begins now, however long the journal took.
+    mutating func beginLeases(through last: UInt64, _ now: Moment) {
+        let clock = leaseClock(now)
+        for counter in (lastSentLease + 1)...max(last, lastSentLease + 1) {
+            guard let slot = leases[counter]?.slot else { continue }
+            let expiry = clock.addingSaturating(leaseTime(serviceOf(slot)))
+            leases[counter]?.expiry = expiry
+        }
+        lastSentLease = max(lastSentLease, last)
+    }
+
     /// Ends leases that ran out.
     mutating func checkLeases(_ now: Moment) {
         let clock = leaseClock(now)
         var out: [(counter: UInt64, lease: Lease)] = []
-        for (counter, lease) in leases where lease.expiry <= clock { out.append((counter, lease)) }
+        for (counter, lease) in leases where lease.expiry <= clock && counter <= lastSentLease { out.append((counter, lease)) }
         out.sort { $0.counter < $1.counter }
         for (counter, lease) in out {
             guard let session = sessions[lease.session], case .worker(let service, let worker) = session.role else { continue }

@@ -32,6 +32,9 @@ package struct QueueMachine: Sendable {
     var workers: [String: WorkerState] = [:]
     var leases: [UInt64: Lease] = [:]
     var nextLease: UInt64 = 1
+    /// The last leases of outputs that are not committed yet: their time has not begun.
+    var unsentLeases = Deque<(output: UInt64, last: UInt64)>()
+    var lastSentLease: UInt64 = 0
 
     var groups: [GroupState] = []
     /// The jobs of the outcomes that are kept, in sequence; the last one is `lastSequence`'s.
@@ -124,6 +127,7 @@ package struct QueueMachine: Sendable {
         guard !output.batch.isEmpty || !output.actions.isEmpty || !output.immediate.isEmpty else { return nil }
         output.batch.partition = partition
         output.batch.epoch = epoch
+        if nextLease - 1 > unsentLeases.last?.last ?? lastSentLease { unsentLeases.append((output.number, nextLease - 1)) }
         defer { output = Output(number: output.number + 1, batch: JournalBatch(), immediate: [], actions: []) }
         return output
     }
@@ -135,6 +139,10 @@ package struct QueueMachine: Sendable {
 
     /// The batch of output `number` is durable.
     package mutating func committed(_ number: UInt64, now: Moment) {
+        while let sent = unsentLeases.first, sent.output <= number {
+            unsentLeases.removeFirst()
+            beginLeases(through: sent.last, now)
+        }
         for index in forgottenOrder.indices.reversed() {
             guard forgottenOrder[index].committed == nil else { break }
             if forgottenOrder[index].output <= number { forgottenOrder[index].committed = now.uptime }

@@ -31,6 +31,8 @@ extension SQLiteStore {
         } catch let error as JobQueueError {
             if case .commitUnknown = error { shared.withLock { $0.hasFailed = true } }
             throw error
+        } catch is RowDecodingError {
+            throw JobQueueError.damaged(path: folder.path, reason: "a row has values of the wrong kind")
         }
     }
 
@@ -148,14 +150,14 @@ extension SQLiteStore {
     func place(of job: Int64, _ database: Database) throws -> (PayloadPlace, [UInt8])? {
         let statement = try database.cachedStatement(sql: "SELECT place, segment, start, sha256 FROM job WHERE number = ?")
         guard let row = try Row.fetchOne(statement, arguments: [job]), let place = Self.place(row), place != .row else { return nil }
-        return (place, [UInt8](row["sha256"] as Data))
+        return (place, row.bytes("sha256"))
     }
 
     /// Of a row that has place, segment and start.
     static func place(_ row: Row) -> PayloadPlace? {
-        switch row["place"] as Int64 {
+        switch row.integer("place") {
         case 0: .row
-        case 1: .segment(UInt32(truncatingIfNeeded: row["segment"] as Int64), offset: row["start"])
+        case 1: .segment(UInt32(truncatingIfNeeded: row.integer("segment")), offset: row.integer("start"))
         case 2: .spool
         default: nil
         }

@@ -40,19 +40,20 @@ extension SQLiteStore {
 
     private static func description(_ row: Row, _ names: [String]) -> JobDescription {
         func name(_ column: String) -> String {
-            let number = Int(row[column] as Int64)
+            let number = Int(row.integer(column))
             return names.indices.contains(number) ? names[number] : ""
         }
         return JobDescription(
-            number: JobNumber(UInt64(bitPattern: row["number"] as Int64)), id: row["id"], producer: name("producer"),
+            number: JobNumber(UInt64(bitPattern: row.integer("number"))), id: row.text("id"), producer: name("producer"),
             service: name("service"),
-            priority: Priority(UInt8(truncatingIfNeeded: row["priority"] as Int64)), accepted: WallTime(milliseconds: row["accepted"]),
-            deadline: (row["deadline"] as Int64?).map { WallTime(milliseconds: $0) }, attempts: Int(row["attempts"] as Int64),
-            crashes: Int(row["crashes"] as Int64), parent: (row["parent"] as Int64?).map { JobNumber(UInt64(bitPattern: $0)) },
-            envelopeBytes: Int(row["envelope_bytes"] as Int64), payloadBytes: Int(row["payload_bytes"] as Int64),
-            outcome: (row["kind"] as Int64?).flatMap { OutcomeKind(code: UInt8(truncatingIfNeeded: $0)) },
-            sequence: (row["sequence"] as Int64?).map { Sequence(UInt64(bitPattern: $0)) },
-            finished: (row["finished"] as Int64?).map { WallTime(milliseconds: $0) })
+            priority: Priority(UInt8(truncatingIfNeeded: row.integer("priority"))),
+            accepted: WallTime(milliseconds: row.integer("accepted")),
+            deadline: row.optionalInteger("deadline").map { WallTime(milliseconds: $0) }, attempts: Int(row.integer("attempts")),
+            crashes: Int(row.integer("crashes")), parent: row.optionalInteger("parent").map { JobNumber(UInt64(bitPattern: $0)) },
+            envelopeBytes: Int(row.integer("envelope_bytes")), payloadBytes: Int(row.integer("payload_bytes")),
+            outcome: row.optionalInteger("kind").flatMap { OutcomeKind(code: UInt8(truncatingIfNeeded: $0)) },
+            sequence: row.optionalInteger("sequence").map { Sequence(UInt64(bitPattern: $0)) },
+            finished: row.optionalInteger("finished").map { WallTime(milliseconds: $0) })
     }
 
     // MARK: Dead letters
@@ -130,11 +131,11 @@ extension SQLiteStore {
     }
 
     private func eraseBody(_ row: Row, _ database: Database) throws {
-        guard let kind = OutcomeKind(code: UInt8(truncatingIfNeeded: row["kind"] as Int64)) else { return }
-        let sequence: Int64 = row["sequence"]
+        guard let kind = OutcomeKind(code: UInt8(truncatingIfNeeded: row.integer("kind"))) else { return }
+        let sequence = row.integer("sequence")
         let finish = FinishedJob(
-            number: JobNumber(UInt64(bitPattern: row["job"] as Int64)), sequence: Sequence(UInt64(bitPattern: sequence)), kind: kind,
-            finished: WallTime(milliseconds: row["finished"]), attempts: Int(row["attempts"] as Int64), body: [])
+            number: JobNumber(UInt64(bitPattern: row.integer("job"))), sequence: Sequence(UInt64(bitPattern: sequence)), kind: kind,
+            finished: WallTime(milliseconds: row.integer("finished")), attempts: Int(row.integer("attempts")), body: [])
         try database.execute(
             sql: "UPDATE outcome SET body = x'', fixed = ? WHERE sequence = ?", arguments: [RowCheck.outcome(finish), sequence])
     }

@@ -7,7 +7,7 @@ extension SQLiteStore {
     package func open(_ partition: PartitionID) async throws -> RecoveredPartition {
         try checkPartition(partition)
         let epoch = shared.withLock { shared in
-            shared.epoch += 1
+            shared.epoch &+= 1
             return shared.epoch
         }
         let (lastJob, lastSequence, commits) = shared.withLock { ($0.lastJob, $0.lastSequence, $0.commits) }
@@ -43,7 +43,7 @@ extension SQLiteStore {
             throw JobQueueError.damaged(path: folder.path, reason: "it has no partition 0")
         }
         let names = try Row.fetchAll(database, sql: "SELECT number, name FROM name ORDER BY number").map {
-            JournalBatch.NameRecord(number: UInt32(truncatingIfNeeded: $0["number"] as Int64), name: $0["name"])
+            JournalBatch.NameRecord(number: UInt32(truncatingIfNeeded: $0.integer("number")), name: $0.text("name"))
         }
         guard names.enumerated().allSatisfy({ $0.offset == Int($0.element.number) }) else {
             throw JobQueueError.damaged(path: folder.path, reason: "its names have gaps")
@@ -51,42 +51,54 @@ extension SQLiteStore {
         let groups = try Row.fetchAll(database, sql: "SELECT * FROM sink_group ORDER BY name").map(group)
         let modes = try Row.fetchAll(database, sql: "SELECT * FROM service_mode").map { row in
             JournalBatch.ServiceModeRecord(
-                service: UInt32(truncatingIfNeeded: row["service"] as Int64),
-                mode: ServiceMode(rawValue: UInt8(truncatingIfNeeded: row["mode"] as Int64)) ?? .running)
+                service: UInt32(truncatingIfNeeded: row.integer("service")),
+                mode: ServiceMode(rawValue: UInt8(truncatingIfNeeded: row.integer("mode"))) ?? .running)
         }
         var finished: [UInt64: RecoveredJob.Finish] = [:]
         let outcomes = try Row.fetchCursor(database, sql: "SELECT sequence, job, kind FROM outcome")
         while let row = try outcomes.next() {
-            let (sequence, job): (Int64, Int64) = (row[0], row[1])
-            guard let kind = OutcomeKind(code: UInt8(truncatingIfNeeded: row[2] as Int64)) else {
+            let (sequence, job) = (row.integer(0), row.integer(1))
+            guard let kind = OutcomeKind(code: UInt8(truncatingIfNeeded: row.integer(2))) else {
                 throw JobQueueError.damaged(path: folder.path, reason: "outcome \(sequence) is of no known kind")
             }
             finished[UInt64(bitPattern: job)] = .init(sequence: Sequence(UInt64(bitPattern: sequence)), kind: kind)
         }
+        try checkSequences(finished, last: UInt64(bitPattern: row.integer("last_sequence")))
         var letters: [UInt64: Bool] = [:]
         let rows = try Row.fetchCursor(database, sql: "SELECT job, forgotten FROM dead_letter")
-        while let row = try rows.next() { letters[UInt64(bitPattern: row[0] as Int64)] = row[1] as Bool }
+        while let row = try rows.next() { letters[UInt64(bitPattern: row.integer(0))] = row.integer(1) != 0 }
         return Found(
             partition: RecoveredPartition(
                 partition: id, epoch: epoch,
                 secret: LeaseSecret(
-                    high: UInt64(bitPattern: row["secret_high"] as Int64), low: UInt64(bitPattern: row["secret_low"] as Int64)),
-                lastJob: JobNumber(UInt64(bitPattern: row["last_job"] as Int64)),
-                lastSequence: Sequence(UInt64(bitPattern: row["last_sequence"] as Int64)), names: names, groups: groups, modes: modes,
+                    high: UInt64(bitPattern: row.integer("secret_high")), low: UInt64(bitPattern: row.integer("secret_low"))),
+                lastJob: JobNumber(UInt64(bitPattern: row.integer("last_job"))),
+                lastSequence: Sequence(UInt64(bitPattern: row.integer("last_sequence"))), names: names, groups: groups, modes: modes,
                 wasClean: shared.withLock { $0.wasClean }), finished: finished, letters: letters)
     }
 
+    /// Outcomes lie close together below the last one; what doesn't was not written so.
+    private func checkSequences(_ finished: [UInt64: RecoveredJob.Finish], last: UInt64) throws {
+        guard let first = finished.values.map(\.sequence.rawValue).min(), let highest = finished.values.map(\.sequence.rawValue).max()
+        else {
+            return
+        }
+        guard highest <= last, first > 0, last - first <= UInt64(finished.count) * 2 + 1_000_000 else {
+            throw JobQueueError.damaged(path: folder.path, reason: "its outcomes have impossible numbers")
+        }
+    }
+
     private func group(_ row: Row) throws -> GroupRecord {
-        let (name, text): (String, String) = (row["name"], row["settings"])
-        let read = [UInt8](row["read"] as Data)
+        let (name, text): (String, String) = (row.text("name"), row.text("settings"))
+        let read = row.bytes("read")
         guard let settings = try? JSONDecoder().decode(GroupSettings.self, from: Data(text.utf8)), settings.name == name,
             let ranges = SequenceRanges(bytes: read)
         else { throw JobQueueError.damaged(path: folder.path, reason: "group \(name) can't be read") }
         let group = GroupRecord(
-            settings: settings, cursor: Sequence(UInt64(bitPattern: row["cursor"] as Int64)),
-            lastRead: Sequence(UInt64(bitPattern: row["last_read"] as Int64)), read: ranges,
-            generation: Generation(UInt64(bitPattern: row["generation"] as Int64)), expired: UInt64(bitPattern: row["expired"] as Int64))
-        guard row["fixed"] as Int64 == RowCheck.group(group, settings: Array(text.utf8), read: read) else {
+            settings: settings, cursor: Sequence(UInt64(bitPattern: row.integer("cursor"))),
+            lastRead: Sequence(UInt64(bitPattern: row.integer("last_read"))), read: ranges,
+            generation: Generation(UInt64(bitPattern: row.integer("generation"))), expired: UInt64(bitPattern: row.integer("expired")))
+        guard row.integer("fixed") == RowCheck.group(group, settings: Array(text.utf8), read: read) else {
             throw JobQueueError.damaged(path: folder.path, reason: "the row of group \(name) doesn't fit its check")
         }
         return group
@@ -108,8 +120,8 @@ extension SQLiteStore {
                     let job = try Self.recoveredJob(row, finished, path)
                     last = job.number.rawValue
                     let isLetter = letters[job.number.rawValue]
-                    if row[15] as Int64 != 0, job.finished == nil || isLetter != nil, let place = Self.place(row) {
-                        places.append((place, [UInt8](row["sha256"] as Data)))
+                    if row.integer(15) != 0, job.finished == nil || isLetter != nil, let place = Self.place(row) {
+                        places.append((place, row.bytes("sha256")))
                     }
                     if isLetter != true { jobs.append(job) }
                 }
@@ -136,22 +148,22 @@ extension SQLiteStore {
         """
 
     private static func recoveredJob(_ row: Row, _ finished: [UInt64: RecoveredJob.Finish], _ path: String) throws -> RecoveredJob {
-        func word(_ index: Int) -> UInt64 { UInt64(bitPattern: row[index] as Int64) }
-        let (deadline, notBefore, parent): (Int64?, Int64?, Int64?) = (row[9], row[10], row[11])
+        func word(_ index: Int) -> UInt64 { UInt64(bitPattern: row.integer(index)) }
+        let (deadline, notBefore, parent) = (row.optionalInteger(9), row.optionalInteger(10), row.optionalInteger(11))
         let job = RecoveredJob(
             number: JobNumber(word(0)), key: JobKey(high: word(1), low: word(2)), digest: JobDigest(high: word(3), low: word(4)),
             producer: UInt32(truncatingIfNeeded: word(5)), service: UInt32(truncatingIfNeeded: word(6)),
-            priority: Priority(UInt8(truncatingIfNeeded: word(7))), accepted: WallTime(milliseconds: row[8]),
+            priority: Priority(UInt8(truncatingIfNeeded: word(7))), accepted: WallTime(milliseconds: row.integer(8)),
             deadline: deadline.map { WallTime(milliseconds: $0) }, notBefore: notBefore.map { WallTime(milliseconds: $0) },
-            attempts: Int(row[12] as Int64), crashes: Int(row[13] as Int64), isSuspect: row[14],
-            bytes: Int(row[18] as Int64) + Int(row[19] as Int64),
+            attempts: Int(row.integer(12)), crashes: Int(row.integer(13)), isSuspect: row.integer(14) != 0,
+            bytes: Int(row.integer(18)) &+ Int(row.integer(19)),
             finished: finished[word(0)])
         let fixed = RowCheck.job(
             number: job.number.rawValue, key: job.key, digest: job.digest, producer: job.producer, service: job.service,
             priority: job.priority.rawValue, accepted: job.accepted.milliseconds, deadline: deadline,
             parent: parent.map { UInt64(bitPattern: $0) },
             bytes: job.bytes)
-        guard fixed == row[20] as Int64 else {
+        guard fixed == row.integer(20) else {
             throw JobQueueError.damaged(path: path, reason: "the row of job \(job.number.rawValue) doesn't fit its check")
         }
         return job
@@ -183,13 +195,13 @@ extension SQLiteStore {
         guard let row = try Row.fetchOne(statement, arguments: [Int64(bitPattern: number.rawValue)]) else {
             return .corrupt(number, reason: "it is not kept")
         }
-        let (sha256, envelope) = ([UInt8](row["sha256"] as Data), [UInt8](row["envelope"] as Data))
+        let (sha256, envelope) = (row.bytes("sha256"), row.bytes("envelope"))
         guard let place = place(row) else { return .corrupt(number, reason: "its payload's place is unknown") }
         let payload: [UInt8]
         if place == .row {
-            payload = (row["payload"] as Data?).map { [UInt8]($0) } ?? []
+            payload = row.bytes("payload")
         } else {
-            let count = Int(clamping: row["payload_bytes"] as Int64)
+            let count = Int(clamping: row.integer("payload_bytes"))
             guard (0...(4 << 30)).contains(count), let bytes = files.read(place, sha256: sha256, count: count) else {
                 return .corrupt(number, reason: "its payload's file is missing or too short")
             }
@@ -221,19 +233,19 @@ extension SQLiteStore {
                 FROM outcome JOIN job ON job.number = outcome.job WHERE sequence = ?
                 """)
         guard let row = try Row.fetchOne(statement, arguments: [Int64(bitPattern: sequence.rawValue)]) else { return nil }
-        guard let kind = OutcomeKind(code: UInt8(truncatingIfNeeded: row[1] as Int64)) else {
+        guard let kind = OutcomeKind(code: UInt8(truncatingIfNeeded: row.integer(1))) else {
             throw JobQueueError.damaged(path: path, reason: "outcome \(sequence.rawValue) is of no known kind")
         }
         let finish = FinishedJob(
-            number: JobNumber(UInt64(bitPattern: row[0] as Int64)), sequence: sequence, kind: kind,
-            finished: WallTime(milliseconds: row[2]), attempts: Int(row[3] as Int64), body: [UInt8](row[5] as Data))
-        let (producer, service) = (Int(row[7] as Int64), Int(row[8] as Int64))
-        guard RowCheck.outcome(finish) == row[4] as Int64, names.indices.contains(producer), names.indices.contains(service) else {
+            number: JobNumber(UInt64(bitPattern: row.integer(0))), sequence: sequence, kind: kind,
+            finished: WallTime(milliseconds: row.integer(2)), attempts: Int(row.integer(3)), body: row.bytes(5))
+        let (producer, service) = (Int(row.integer(7)), Int(row.integer(8)))
+        guard RowCheck.outcome(finish) == row.integer(4), names.indices.contains(producer), names.indices.contains(service) else {
             throw JobQueueError.damaged(path: path, reason: "the row of outcome \(sequence.rawValue) doesn't fit its check")
         }
         return StoredOutcome(
-            sequence: sequence, job: finish.number, id: row[6], producer: names[producer], service: names[service], kind: kind,
-            finished: finish.finished, attempts: finish.attempts, envelope: [UInt8](row[9] as Data), body: finish.body)
+            sequence: sequence, job: finish.number, id: row.text(6), producer: names[producer], service: names[service], kind: kind,
+            finished: finish.finished, attempts: finish.attempts, envelope: row.bytes(9), body: finish.body)
     }
 
     package func tombstones(of keys: [JobKey], in partition: PartitionID) async throws -> [Tombstone?] {
@@ -250,11 +262,11 @@ extension SQLiteStore {
             let statement = try database.cachedStatement(
                 sql: "SELECT digest_high, digest_low, sequence, kind FROM tombstone_\(day) WHERE key_high = ? AND key_low = ?")
             guard let row = try Row.fetchOne(statement, arguments: [Int64(bitPattern: key.high), Int64(bitPattern: key.low)]),
-                let kind = OutcomeKind(code: UInt8(truncatingIfNeeded: row[3] as Int64))
+                let kind = OutcomeKind(code: UInt8(truncatingIfNeeded: row.integer(3)))
             else { continue }
             return Tombstone(
-                digest: JobDigest(high: UInt64(bitPattern: row[0] as Int64), low: UInt64(bitPattern: row[1] as Int64)),
-                sequence: Sequence(UInt64(bitPattern: row[2] as Int64)), outcome: kind)
+                digest: JobDigest(high: UInt64(bitPattern: row.integer(0)), low: UInt64(bitPattern: row.integer(1))),
+                sequence: Sequence(UInt64(bitPattern: row.integer(2))), outcome: kind)
         }
         return nil
     }

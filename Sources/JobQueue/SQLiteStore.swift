@@ -145,31 +145,35 @@ package final class SQLiteStore: JobStore {
             try Row.fetchOne(database, sql: "SELECT epoch, commits, last_job, last_sequence FROM partition WHERE id = 0")
         }
         guard let row else { throw JobQueueError.damaged(path: folder.path, reason: "it has no partition 0") }
-        let commits: Int64 = row["commits"]
+        let commits = UInt64(bitPattern: row.integer("commits"))
         let bytes = FileManager.default.contents(atPath: path).map { [UInt8]($0) }
         let highWater = bytes.flatMap(HighWaterFile.init(bytes:))
         if !options.acceptsLoss {
             if let highWater {
-                guard UInt64(commits) >= highWater.commits else {
-                    throw JobQueueError.commitsLost(path: folder.path, found: UInt64(commits), expected: highWater.commits)
+                guard commits >= highWater.commits else {
+                    throw JobQueueError.commitsLost(path: folder.path, found: commits, expected: highWater.commits)
                 }
             } else if bytes != nil || (!isNew && commits > 0) {
                 throw JobQueueError.damaged(path: folder.path, reason: "its high-water file is \(bytes == nil ? "missing" : "unreadable")")
             }
         }
-        let (lastJob, lastSequence): (Int64, Int64) = (row["last_job"], row["last_sequence"])
+        let (lastJob, lastSequence) = (row.integer("last_job"), row.integer("last_sequence"))
         // What was lost under --accept-loss may have been seen outside: its numbers are not given again.
         shared.withLock { shared in
-            shared.commits = max(UInt64(commits), highWater?.commits ?? 0)
-            shared.lastJob = max(UInt64(lastJob), highWater?.lastJob ?? 0)
-            shared.lastSequence = max(UInt64(lastSequence), highWater?.lastSequence ?? 0)
-            shared.epoch = max(UInt32(truncatingIfNeeded: row["epoch"] as Int64), highWater?.epoch ?? 0)
+            shared.commits = max(commits, highWater?.commits ?? 0)
+            shared.lastJob = max(UInt64(bitPattern: lastJob), highWater?.lastJob ?? 0)
+            shared.lastSequence = max(UInt64(bitPattern: lastSequence), highWater?.lastSequence ?? 0)
+            shared.epoch = max(UInt32(truncatingIfNeeded: row.integer("epoch")), highWater?.epoch ?? 0)
         }
     }
 
     /// Runs SQLite code; its errors become the module's.
     static func translating<Result>(_ path: String, _ body: () throws -> Result) throws -> Result {
-        do { return try body() } catch let error as DatabaseError { throw translated(error, path) }
+        do { return try body() } catch let error as DatabaseError {
+            throw translated(error, path)
+        } catch is RowDecodingError {
+            throw JobQueueError.damaged(path: path, reason: "a row has values of the wrong kind")
+        }
     }
 
     static func translated(_ error: DatabaseError, _ path: String) -> JobQueueError {
@@ -195,12 +199,18 @@ package final class SQLiteStore: JobStore {
         try checkUsable()
     }
 
+    /// SQLite's `synchronous` of the connection that writes: 2 is FULL.
+    package func synchronousLevel() throws -> Int {
+        try pool.writeWithoutTransaction { try Int.fetchOne($0, sql: "PRAGMA synchronous") ?? 0 }
+    }
+
     package func close() async throws {
         let wasUsable = shared.withLock { shared in
             defer { shared.isClosed = true }
             shared.payloads.closeFiles()
             return !shared.isClosed && !shared.hasFailed
         }
+        defer { folder.unlock() }
         guard wasUsable else { return }
         try Self.translating(folder.path) {
             try pool.writeWithoutTransaction { database in

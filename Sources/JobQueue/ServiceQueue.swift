@@ -18,6 +18,8 @@ struct ServiceQueue: Sendable {
     var ready = 0
     /// Since when there are ready jobs that no worker was offered, in milliseconds on the continuous clock.
     var readySince: Int64 = 0
+    /// When a batch has waited long enough for more.
+    var due: Int64 { readySince.addingSaturating(batching.wait.milliseconds) }
     /// Ready jobs that run alone.
     var suspects = SlotList()
     /// Workers that are kept free for them.

@@ -33,6 +33,8 @@ struct ModelJob {
     let digest: JobDigest
     /// Its producer holds ACCEPTED (or a duplicate's answer).
     var isAccepted = false
+    /// A worker was told that its result is stored.
+    var isStored = false
     /// Somebody asked to give it up, or it has a deadline.
     var mayDie = false
     /// The most attempts and crashes that what happened can have cost.

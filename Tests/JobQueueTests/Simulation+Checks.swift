@@ -21,7 +21,13 @@ extension Simulation {
                     keepForLater(workers.remove(at: place))
                 }
                 sinks.removeAll { $0.session == session }
-            case .receipts, .finished, .refuseSink, .answer: break
+            case .receipts(let session, let receipts, _):
+                guard var open = unreceipted[session.rawValue], !open.isEmpty else { continue }
+                for (job, receipt) in zip(open.removeFirst(), receipts) where receipt == .stored {
+                    if let job { jobs[job].isStored = true }
+                }
+                unreceipted[session.rawValue] = open
+            case .finished, .refuseSink, .answer: break
             }
         }
     }
@@ -162,12 +168,17 @@ extension Simulation {
         if random.chance(2) { wall += Int64(random.below(7_200_000)) - 3_600_000 }
         // Live peers are heard, unless they have just been stopped.
         if uptime - before < 2500 {
-            for worker in workers where random.chance(90) { handle(.heartbeat(worker.session, [])) }
+            for place in workers.indices where random.chance(90) {
+                workers[place].lastHeard = uptime
+                handle(.heartbeat(workers[place].session, []))
+            }
             for sink in sinks { handle(.heartbeat(sink.session, [])) }
         }
         for place in workers.indices {
-            for lease in workers[place].batches.joined() where uptime - lease.renewed >= 9999 || lease.isAlone && uptime - before >= 1000 {
-                jobs[lease.job].charges += 1
+            let isSilent = uptime - workers[place].lastHeard > 3000
+            for lease in workers[place].batches.joined() {
+                let isOut = uptime - lease.renewed >= 10_000 || uptime - lease.granted >= 60_000
+                if isOut || (isSilent && lease.isAlone) { jobs[lease.job].charges += 1 }
             }
         }
         handle(.tick)
@@ -206,7 +217,7 @@ extension Simulation {
                 handle(.answer(workers[place].session, identity: workers[place].identity, answers))
             }
             for _ in 0..<8 { try acknowledge() }
-            uptime += round % 20 == 19 ? 4000 : 50
+            uptime += round % 4 == 3 ? 4000 : 50
             for worker in workers { handle(.heartbeat(worker.session, [])) }
             for sink in sinks { handle(.heartbeat(sink.session, [])) }
             handle(.tick)

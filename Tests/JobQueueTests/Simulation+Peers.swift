@@ -82,7 +82,13 @@ extension Simulation {
             answers.append(WorkerAnswer(lease: lease.grant.lease, verdict: verdict, body: Self.body(lease.job)))
             if random.chance(6), lateAnswers.count < 40 { lateAnswers.append((workers[place].identity, answers[answers.count - 1])) }
         }
-        handle(.answer(workers[place].session, identity: workers[place].identity, answers))
+        send(answers, workers[place].session, workers[place].identity)
+    }
+
+    private mutating func send(_ answers: [WorkerAnswer], _ session: SessionID, _ identity: String) {
+        let done = answers.map { $0.verdict == .scored || $0.verdict == .rejected ? jobByNumber[$0.lease.job.rawValue] : nil }
+        unreceipted[session.rawValue, default: []].append(done)
+        handle(.answer(session, identity: identity, answers))
     }
 
     /// A heartbeat; usually the worker has got on with some of what it holds.
@@ -131,7 +137,7 @@ extension Simulation {
         if isHeld, answer.verdict == .retry, identity == late.identity, let job = jobByNumber[answer.lease.job.rawValue] {
             jobs[job].charges += 1
         }
-        handle(.answer(SessionID(0), identity: identity, [answer]))
+        send([answer], SessionID(0), identity)
     }
 
     // MARK: Sinks

@@ -36,7 +36,8 @@ struct Simulation {
     /// Outcomes whose acknowledgement was confirmed to the shared group.
     var confirmed: Set<UInt64> = []
     var unconfirmed: [UInt64: [[UInt64]]] = [:]
-    var crashesSeen = 0
+    /// By session, what each answer that has no receipt yet said was done.
+    var unreceipted: [UInt64: [[Int?]]] = [:]
 
     static let services = ["classify", "classify/b"]
     static let configuration: QueueConfiguration = {
@@ -114,7 +115,6 @@ struct Simulation {
 
     /// The process ends, by a kill or with the power, and begins again.
     mutating func crash() throws {
-        crashesSeen += 1
         // A kill may come after the write and before anybody heard of it.
         if let output = writing, random.chance(50) { journal.commit(output.batch) }
         writing = nil
@@ -124,6 +124,7 @@ struct Simulation {
         sinks = []
         requests = [:]
         unconfirmed = [:]
+        unreceipted = [:]
         if random.chance(20) { uptime += Int64(random.below(30_000)) }
         let (partition, rows) = journal.open(secret)
         machine = QueueMachine(partition, configuration: Self.configuration, seed: random.next(), now: now, planted: planted)
@@ -135,6 +136,9 @@ struct Simulation {
         for index in jobs.indices where jobs[index].isAccepted {
             guard machine.status(of: jobs[index].key) != nil || journal.tombstone(jobs[index].key) != nil else {
                 throw Violation("I1: accepted job \(jobs[index].id) is gone after a restart")
+            }
+            if jobs[index].isStored, case .ready? = machine.status(of: jobs[index].key) {
+                throw Violation("the worker was told that the result of job \(index) is stored, and it is not")
             }
         }
     }
