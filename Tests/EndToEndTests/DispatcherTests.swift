@@ -169,6 +169,29 @@ final class RunningDispatcher: Sendable {
         #expect(await serve.wait() == 0)
     }
 
+    @Test func `side doors take from a plain producer and feed a plain sink`() async throws {
+        let folder = try TemporaryFolder()
+        let images = try pictures(20, in: folder)
+        let dispatcher = try await RunningDispatcher(folder, ["--pull", "@tcp://127.0.0.1:*", "--push", "@tcp://127.0.0.1:*"])
+        var doors: [String] = []
+        for _ in 0..<50 where doors.count < 2 {
+            try await Task.sleep(for: .milliseconds(50))
+            let words = dispatcher.program.errors.split(whereSeparator: \.isWhitespace)
+            doors = ["jobs.endpoint=", "results.endpoint="].compactMap { name in
+                words.first { $0.hasPrefix(name) }.map { String($0.dropFirst(name.count)) }
+            }
+        }
+        try #require(doors.count == 2)
+        let worker = try startWorker(folder, dispatcher.endpoint)
+        let sink = try Program(["collect", "--from", doors[1], "--count", "20", "--timeout", "60"])
+        #expect(try await Program.run(["push", images, "--to", doors[0]]).code == 0)
+        #expect(await sink.wait() == 0)
+        #expect(Set(try ResultLine.all(sink.output).map(\.id)).count == 20)
+        worker.terminate()
+        #expect(await worker.wait() == 0)
+        #expect(await dispatcher.stop() == 0)
+    }
+
     // MARK: Peers of other makers
 
     private static let python = ProcessInfo.processInfo.environment["P4Q_PYTHON"].flatMap {

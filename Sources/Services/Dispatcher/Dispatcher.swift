@@ -11,6 +11,7 @@ package struct Dispatcher: Service {
     private let runner: PartitionRunner
     private let routers: [Router]
     private let authenticator: Authenticator?
+    private let doors: DispatcherDoors
     private let settings: DispatcherSettings
     private let logger: Logger
     private let context: ZeroMQContext
@@ -52,6 +53,7 @@ package struct Dispatcher: Service {
         }
         self.routers = routers
         core.attach(routers)
+        doors = try DispatcherDoors(core: core, context: context)
         if case .keys(let pair, _) = settings.security {
             for router in routers {
                 try await SecuritySelfTest.run(endpoint: router.endpoint, serverKey: pair.publicKey, known: tester, context: context)
@@ -82,13 +84,19 @@ package struct Dispatcher: Service {
 
     package func run() async throws {
         logger.info("dispatcher ready", metadata: ["endpoints": "\(endpoints.joined(separator: " "))"])
+        if !settings.jobDoors.isEmpty || !settings.resultDoors.isEmpty {
+            let (jobs, results) = doors.endpoints
+            logger.info("side doors", metadata: ["jobs.endpoint": "\(jobs)", "results.endpoint": "\(results)"])
+        }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { [runner] in try await runner.run() }
+            group.addTask { [doors] in await doors.run() }
             try await withGracefulShutdownHandler {
                 try await cancelWhenGracefulShutdown { try await beat() }
             } onGracefulShutdown: {
             }
             logger.info("stopping: nothing new is leased or taken")
+            doors.stop()
             core.perform(runner.post(.stop))
             let end = ContinuousClock.now + settings.drainLimit
             while ContinuousClock.now < end, runner.read({ $0.figures(now: runner.now).inFlight }) > 0, fault.reported == nil {
@@ -109,6 +117,7 @@ package struct Dispatcher: Service {
         while !Task.isCancelled {
             if let error = fault.reported { throw error }
             core.sendHeartbeats()
+            doors.beat()
             if case .keys(_, let list) = settings.security, ContinuousClock.now - lastReload > .seconds(1) {
                 lastReload = .now
                 do throws(KeyFileError) {

@@ -13,6 +13,17 @@ extension DispatcherCore {
         submit(body, request, producer: sender.caller.name)
     }
 
+    /// Jobs from a side door, whose producer is told nothing. Nil when all is done that can be, or how long to wait before the same again.
+    func submitFromDoor(_ body: [Frame]) async -> Duration? {
+        await withCheckedContinuation { continuation in
+            let nobody = PeerAddress(router: -1, peer: Router.Peer(id: []))
+            let request = Registry.Request(
+                address: nobody, dialect: .standard(.v01), service: DispatcherSettings.queueServices[0], batchID: "",
+                whenBusy: { continuation.resume(returning: $0) })
+            submit(body, request, producer: DispatcherSettings.doorIdentity)
+        }
+    }
+
     /// Takes in a body of jobs; `request` says how it is answered.
     func submit(_ body: [Frame], _ request: Registry.Request, producer: String) {
         let batch: ReceivedJobBatch

@@ -214,7 +214,9 @@ extension DispatcherCore {
     }
 
     private func deliver(_ delivery: Delivery, _ outcomes: [StoredOutcome]) {
-        guard let session = state.withLock({ $0.registry.sessions[delivery.session] }) else { return }
+        let door = door(delivery.session)
+        let session = state.withLock { $0.registry.sessions[delivery.session] }
+        guard door != nil || session != nil else { return }
         let bySequence = Dictionary(outcomes.map { ($0.sequence, $0) }, uniquingKeysWith: { first, _ in first })
         let items = delivery.items.compactMap { item in
             bySequence[item.sequence].map { DeliveredResults.Item($0, previous: item.previous.rawValue) }
@@ -223,10 +225,12 @@ extension DispatcherCore {
             var body: [Frame] = []
             let results = DeliveredResults(group: delivery.group, generation: delivery.generation.rawValue, items: items)
             for envelope in try results.encode() { body.append(try Frame(envelope)) }
+            door?(delivery, body)
+            guard let session else { return }
             send(.request(client: try Frame(Array(delivery.group.utf8)), body: body), to: session.address, session.dialect)
         } catch {
             logger.error("outcomes could not be sent", metadata: ["error": "\(error)"])
-            left(session.address, .evicted)
+            if let session { left(session.address, .evicted) }
         }
     }
 

@@ -22,7 +22,11 @@ package final class DispatcherCore: Sendable {
     let store: any JobStore
     let logger: Logger
     let state: Mutex<State>
+    /// Takes a delivery to a side door, as envelope frames.
+    typealias Door = @Sendable (Delivery, [Frame]) -> Void
+
     private let links = Mutex<(runner: PartitionRunner?, routers: [Router])>((nil, []))
+    private let doors = Mutex<[SessionID: Door]>([:])
 
     package init(settings: DispatcherSettings, store: any JobStore, logger: Logger) {
         self.settings = settings
@@ -33,6 +37,9 @@ package final class DispatcherCore: Sendable {
 
     func attach(_ runner: PartitionRunner) { links.withLock { $0.runner = runner } }
     func attach(_ routers: [Router]) { links.withLock { $0.routers = routers } }
+
+    func attachDoor(_ session: SessionID, _ door: @escaping Door) { doors.withLock { $0[session] = door } }
+    func door(_ session: SessionID) -> Door? { doors.withLock { $0[session] } }
 
     var runner: PartitionRunner {
         guard let runner = links.withLock({ $0.runner }) else { preconditionFailure("the queue is attached before the first message") }

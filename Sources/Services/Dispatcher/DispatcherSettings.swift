@@ -7,8 +7,9 @@ package struct DispatcherSettings: Sendable {
     package var endpoints: [[Endpoint]]
     /// PULL side doors of producers that fire and forget; what they send goes to `classify`.
     package var jobDoors: [Endpoint] = []
-    /// PUSH side doors of plain sinks, fed from the group `doors`.
+    /// PUSH side doors of plain sinks, and the group they are a member of.
     package var resultDoors: [Endpoint] = []
+    package var resultDoorGroup = "default"
     package var security = DispatcherSecurity.open
     package var queue = QueueConfiguration()
     /// The largest image.

@@ -21,6 +21,15 @@ struct Dispatch: AsyncParsableCommand {
     @Option(name: .long, help: "A socket of their own for workers and sinks; may be repeated.")
     var bindWorkers: [String] = []
 
+    @Option(name: .long, help: "A side door that plain producers push jobs to (p4q push --to); they are told nothing. May be repeated.")
+    var pull: [String] = []
+
+    @Option(name: .long, help: "A side door that plain sinks pull results from (p4q collect --from); unacknowledged. May be repeated.")
+    var push: [String] = []
+
+    @Option(name: .long, help: "The group whose results go out by --push.")
+    var pushGroup = "default"
+
     @OptionGroup var journal: JournalOptions
     @OptionGroup var security: ServerSecurityOptions
     @OptionGroup var limits: QueueOptions
@@ -34,6 +43,12 @@ struct Dispatch: AsyncParsableCommand {
         var lists = [try endpoints(bind, mode: .bind)]
         if !bindWorkers.isEmpty { lists.append(try endpoints(bindWorkers, mode: .bind)) }
         var settings = DispatcherSettings(endpoints: lists)
+        settings.jobDoors = try endpoints(pull, mode: .bind)
+        settings.resultDoors = try endpoints(push, mode: .bind)
+        settings.resultDoorGroup = pushGroup
+        if let open = (settings.jobDoors + settings.resultDoors).first(where: { !$0.isLocal }), !security.insecure {
+            throw ValidationError("the side door \(open.address) is on a network, and side doors have no keys: --insecure lets everyone in")
+        }
         settings.security = try security.make(for: lists.flatMap { $0 })
         settings.queue = try limits.configuration()
         settings.maximumImageBytes = limits.maxBytes
