@@ -12,6 +12,8 @@ let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: 
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let flyingFox = Target.Dependency.product(name: "FlyingFox", package: "FlyingFox")
+let flyingSocks = Target.Dependency.product(name: "FlyingSocks", package: "FlyingFox")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
@@ -30,6 +32,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
         .package(url: "https://github.com/ordo-one/TextTable", from: "0.0.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
@@ -57,7 +60,11 @@ let package = Package(
         .target(name: "Datasets", swiftSettings: swift),
         .target(
             name: "Services",
-            dependencies: ["Tensors", "Imaging", "CLIP", "Quantization", "Messages", "Transport", crypto, lifecycle, logging],
+            dependencies: [
+                "Tensors", "Imaging", "CLIP", "Quantization", "Messages", "Transport", "JobQueue", crypto, flyingFox, flyingSocks,
+                lifecycle,
+                logging,
+            ],
             swiftSettings: swift),
         .executableTarget(
             name: "p4q",
@@ -82,7 +89,8 @@ let package = Package(
         .testTarget(name: "TransportTests", dependencies: ["Transport", "Messages"], swiftSettings: swift),
         .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Imaging", "TestSupport"], swiftSettings: swift),
         .testTarget(
-            name: "ServicesTests", dependencies: ["Services", "CLIP", "Imaging", "Messages", "Transport", "TestSupport"],
+            name: "ServicesTests",
+            dependencies: ["Services", "CLIP", "Imaging", "JobQueue", "Messages", "Transport", "TestSupport", logging],
             swiftSettings: swift),
         .testTarget(
             name: "EndToEndTests", dependencies: ["p4q", "CLIP", "Messages", "Tensors", "Transport", "TestSupport"], swiftSettings: swift),

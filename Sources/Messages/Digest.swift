@@ -3,6 +3,11 @@ package struct Digest: Hashable, Sendable, CustomStringConvertible {
     /// Always 32 bytes.
     package let bytes: [UInt8]
 
+    /// 32 zero bytes, where nothing is known.
+    package static let zero = Digest(zeros: ())
+
+    private init(zeros: Void) { bytes = [UInt8](repeating: 0, count: 32) }
+
     /// Nil unless there are exactly 32 bytes.
     package init?(bytes: some Collection<UInt8>) {
         guard bytes.count == 32 else { return nil }

@@ -39,6 +39,14 @@ struct FieldChecks {
         return .microseconds(microseconds)
     }
 
+    /// `value` as a duration, refused where a signed 64-bit number of microseconds would not hold it.
+    func duration(milliseconds value: UInt64, _ field: String) throws(MessageError) -> Duration {
+        guard let milliseconds = Int64(exactly: value), milliseconds <= Int64.max / 1000 else {
+            throw invalid(field, "\(value) is out of range")
+        }
+        return .milliseconds(milliseconds)
+    }
+
     func metadata(_ value: [String: String]) throws(MessageError) -> [String: String] {
         try count(value.count, "metadata", limit: MessageLimits.metadataEntries)
         let bytes = value.reduce(0) { $0 &+ $1.key.utf8.count &+ $1.value.utf8.count }

@@ -31,16 +31,28 @@ extension P4q_V1_Job {
         traceparent = job.traceparent
         if let label = job.label { self.label = label }
         attempt = UInt32(exactly: job.attempt) ?? .max
+        leaseID = Data(job.lease)
+        if let priority = job.priority { self.priority = UInt32(exactly: priority) ?? .max }
+        if let notBefore = job.notBefore { notBeforeInMs = notBefore.wholeMicroseconds / 1000 }
     }
 }
 
 extension Job {
+    /// Reads a job as `ReceivedJobBatch.jobBytes` has it.
+    package init(stored bytes: [UInt8]) throws(MessageError) {
+        let checks = FieldChecks(item: "the stored job")
+        try self.init(try checks.message(bytes) as P4q_V1_Job, checks: checks)
+    }
+
     /// Checks everything that a program behind this door may rely on.
     init(_ wire: P4q_V1_Job, checks: FieldChecks) throws(MessageError) {
         let id = try checks.required(wire.id, "id")
         let checks = FieldChecks(item: "job \(id)")
         guard wire.topK <= MessageLimits.predictions else {
             throw checks.invalid("top_k", "\(wire.topK) is not between 1 and \(MessageLimits.predictions)")
+        }
+        guard wire.leaseID.isEmpty || wire.leaseID.count <= MessageLimits.leaseBytes else {
+            throw checks.invalid("lease_id", "it has \(wire.leaseID.count) bytes, the limit is \(MessageLimits.leaseBytes)")
         }
         guard wire.attempt < UInt32(Int32.max) else { throw checks.invalid("attempt", "\(wire.attempt) is out of range") }
         self.init(
@@ -52,7 +64,16 @@ extension Job {
             metadata: try checks.metadata(wire.metadata),
             traceparent: try checks.bounded(wire.traceparent, "traceparent", limit: MessageLimits.traceparentBytes),
             label: wire.hasLabel ? try checks.required(wire.label, "label", limit: MessageLimits.labelBytes) : nil,
-            attempt: max(1, Int(wire.attempt)))
+            attempt: max(1, Int(wire.attempt)),
+            lease: Array(wire.leaseID),
+            priority: try Self.priority(wire, checks),
+            notBefore: wire.hasNotBeforeInMs ? try checks.duration(milliseconds: wire.notBeforeInMs, "not_before_in_ms") : nil)
+    }
+
+    private static func priority(_ wire: P4q_V1_Job, _ checks: FieldChecks) throws(MessageError) -> Int? {
+        guard wire.hasPriority else { return nil }
+        guard wire.priority <= 9 else { throw checks.invalid("priority", "\(wire.priority) is not between 0 and 9") }
+        return Int(wire.priority)
     }
 }
 
@@ -103,10 +124,7 @@ extension ClassSelection {
 extension Deadline {
     fileprivate init?(_ wire: P4q_V1_Job, checks: FieldChecks) throws(MessageError) {
         if wire.hasDeadlineInMs {
-            guard let milliseconds = Int64(exactly: wire.deadlineInMs), milliseconds <= Int64.max / 1000 else {
-                throw checks.invalid("deadline_in_ms", "\(wire.deadlineInMs) is out of range")
-            }
-            self = .within(.milliseconds(milliseconds))
+            self = .within(try checks.duration(milliseconds: wire.deadlineInMs, "deadline_in_ms"))
         } else if wire.hasDeadlineUnixMs {
             self = .at(unixMilliseconds: wire.deadlineUnixMs)
         } else {

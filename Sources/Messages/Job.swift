@@ -24,10 +24,17 @@ package struct Job: Hashable, Sendable {
     package var label: String?
     /// From 1.
     package var attempt: Int
+    /// The right to answer it; empty unless a dispatcher sent it.
+    package var lease: [UInt8]
+    /// 0 to 9; nil: 4.
+    package var priority: Int?
+    /// Not to be started before so long after its receipt.
+    package var notBefore: Duration?
 
     package init(
         id: String, payload: Payload = .attached, classes: ClassSelection? = nil, topK: Int? = nil, deadline: Deadline? = nil,
-        metadata: [String: String] = [:], traceparent: String = "", label: String? = nil, attempt: Int = 1
+        metadata: [String: String] = [:], traceparent: String = "", label: String? = nil, attempt: Int = 1,
+        lease: [UInt8] = [], priority: Int? = nil, notBefore: Duration? = nil
     ) {
         self.id = id
         self.payload = payload
@@ -38,6 +45,9 @@ package struct Job: Hashable, Sendable {
         self.traceparent = traceparent
         self.label = label
         self.attempt = attempt
+        self.lease = lease
+        self.priority = priority
+        self.notBefore = notBefore
     }
 }
 
@@ -57,9 +67,14 @@ package enum Deadline: Hashable, Sendable {
     case within(Duration)
 
     /// The moment on the receiver's own clock, for a job received at `received` when the wall clock said `unixMilliseconds`.
+    package func instant(received: ContinuousClock.Instant, unixMilliseconds now: Int64) -> ContinuousClock.Instant {
+        received + remaining(unixMilliseconds: now)
+    }
+
+    /// What is left of it for a job received when the wall clock said `now`; negative if it is over.
     ///
     /// What lies more than a year away is brought to a year, so that no sum overflows.
-    package func instant(received: ContinuousClock.Instant, unixMilliseconds now: Int64) -> ContinuousClock.Instant {
+    package func remaining(unixMilliseconds now: Int64) -> Duration {
         let year = Duration.seconds(366 * 86_400)
         let distance: Duration
         switch self {
@@ -68,6 +83,6 @@ package enum Deadline: Hashable, Sendable {
             let (difference, overflow) = moment.subtractingReportingOverflow(now)
             distance = overflow ? (moment < now ? .zero - year : year) : .milliseconds(difference)
         }
-        return received + min(max(distance, .zero - year), year)
+        return min(max(distance, .zero - year), year)
     }
 }

@@ -10,6 +10,7 @@ extension JobBatch {
         try MessageError.checkBatch(items: jobs.count)
         var wire = P4q_V1_JobBatch()
         wire.batchID = id
+        wire.wait = wantsOutcomes
         var ids: Set<String> = []
         for (index, job) in jobs.enumerated() {
             let item = P4q_V1_Job(job)
@@ -28,7 +29,9 @@ extension ReceivedJobBatch {
     ///
     /// Throws only if the envelope as a whole can't be used. A job that is wrong becomes an entry that says why; if the number of payload
     /// frames is wrong, that is every job, since none can be told its payload.
-    package init(envelope: [UInt8], payloadSizes: [Int]) throws(MessageError) {
+    ///
+    /// - Parameter isLeased: it came from a dispatcher, which gives jobs of several producers, whose ids may be the same.
+    package init(envelope: [UInt8], payloadSizes: [Int], isLeased: Bool = false) throws(MessageError) {
         try MessageError.checkEnvelope(bytes: envelope.count)
         let checks = FieldChecks(item: "the envelope")
         let wire: P4q_V1_UnreadJobBatch = try checks.message(envelope)
@@ -36,6 +39,9 @@ extension ReceivedJobBatch {
         try MessageError.checkBatch(items: wire.jobs.count)
 
         self.id = id
+        wantsOutcomes = wire.wait
+        isAlone = wire.alone
+        jobBytes = wire.jobs.map { Array($0) }
         var ids: Set<String> = []
         entries = wire.jobs.enumerated().map { index, bytes in
             let unread = UnreadJob(bytes: bytes, batch: id, index: index)
@@ -43,7 +49,7 @@ extension ReceivedJobBatch {
                 guard payloadSizes.count == wire.jobs.count else {
                     throw .frameCount(jobs: wire.jobs.count, frames: payloadSizes.count)
                 }
-                guard ids.insert(job.id).inserted else { throw .duplicateID(job.id) }
+                guard isLeased || ids.insert(job.id).inserted else { throw .duplicateID(job.id) }
                 if case .reference = job.payload, payloadSizes[index] > 0 {
                     throw .unexpectedPayload(item: "job \(job.id)", bytes: payloadSizes[index])
                 }
@@ -72,23 +78,28 @@ private struct UnreadJob {
             wire = try checks.message(bytes)
         } catch {
             let identity = try? checks.message(bytes) as P4q_V1_JobIdentity
-            return .failure(rejection(error, id: identity?.id ?? "", metadata: [:], traceparent: ""))
+            let lease = Array(identity?.leaseID ?? Data())
+            return .failure(rejection(error, id: identity?.id ?? "", metadata: [:], traceparent: "", lease: lease))
         }
         do throws(MessageError) {
             let job = try Job(wire, checks: checks)
             try accept(job)
             return .success(job)
         } catch {
-            return .failure(rejection(error, id: wire.id, metadata: wire.metadata, traceparent: wire.traceparent))
+            return .failure(
+                rejection(error, id: wire.id, metadata: wire.metadata, traceparent: wire.traceparent, lease: Array(wire.leaseID)))
         }
     }
 
-    private func rejection(_ reason: MessageError, id: String, metadata: [String: String], traceparent: String) -> RejectedJob {
+    private func rejection(_ reason: MessageError, id: String, metadata: [String: String], traceparent: String, lease: [UInt8])
+        -> RejectedJob
+    {
         RejectedJob(
             id: (try? checks.required(id, "id")) ?? placeholder,
             reason: reason,
             metadata: (try? checks.metadata(metadata)) ?? [:],
-            traceparent: (try? checks.bounded(traceparent, "traceparent", limit: MessageLimits.traceparentBytes)) ?? "")
+            traceparent: (try? checks.bounded(traceparent, "traceparent", limit: MessageLimits.traceparentBytes)) ?? "",
+            lease: lease.count <= MessageLimits.leaseBytes ? lease : [])
     }
 }
 

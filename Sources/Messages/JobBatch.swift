@@ -3,10 +3,13 @@ package struct JobBatch: Hashable, Sendable {
     /// Echoed in every answer; at most 128 bytes, may be empty.
     package var id: String
     package var jobs: [Job]
+    /// A dispatcher answers with the outcomes too, when all are there.
+    package var wantsOutcomes: Bool
 
-    package init(id: String = "", jobs: [Job]) {
+    package init(id: String = "", jobs: [Job], wantsOutcomes: Bool = false) {
         self.id = id
         self.jobs = jobs
+        self.wantsOutcomes = wantsOutcomes
     }
 }
 
@@ -16,6 +19,12 @@ package struct ReceivedJobBatch: Sendable {
     package let id: String
     /// In the order of the envelope; the payload of the job at index i is payload frame i.
     package let entries: [Result<Job, RejectedJob>]
+    /// The producer waits for the outcomes.
+    package let wantsOutcomes: Bool
+    /// A worker died with this job before: report that it starts before it does.
+    package let isAlone: Bool
+    /// Each job as it came, for who stores it.
+    package let jobBytes: [[UInt8]]
 }
 
 /// A job that can't be done because its message is wrong; what is known of it is kept so that it can be answered.
@@ -26,6 +35,8 @@ package struct RejectedJob: Error, Hashable, Sendable {
     /// The job's metadata and trace context, as far as they could be read and keep to the limits.
     package let metadata: [String: String]
     package let traceparent: String
+    /// The right to answer it; empty unless a dispatcher sent it.
+    package let lease: [UInt8]
 
     /// The answer to it.
     package func result(worker: String) -> JobResult {

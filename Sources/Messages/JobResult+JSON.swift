@@ -6,6 +6,12 @@ extension JobResult {
         var writer = JSONWriter()
         writer.object { json in
             json.member("id", string: id)
+            if let place {
+                json.member("seq", integer: place.sequence)
+                if place.generation > 0 { json.member("generation", integer: place.generation) }
+                json.member("service", string: place.service)
+                json.member("producer", string: place.producer)
+            }
             switch outcome {
             case .scored(let predictions, let unknown): Self.write(predictions, unknown: unknown, to: &json)
             case .failed(let failure): Self.write(failure, to: &json)

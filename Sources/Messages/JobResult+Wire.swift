@@ -8,10 +8,7 @@ extension P4q_V1_Result {
             scored.unknown = unknown
             scored.predictions = predictions.map(P4q_V1_Prediction.init)
         case .failed(let failure):
-            error.code = failure.code
-            error.stage = P4q_V1_Stage(failure.stage)
-            error.message = failure.message.prefix(utf8Bytes: MessageLimits.failureTextBytes)
-            error.retryable = failure.retryable
+            error = P4q_V1_Failure(failure)
         }
         if let image = result.image { self.image = P4q_V1_ImageFacts(image) }
         if let model = result.model {
@@ -31,6 +28,21 @@ extension P4q_V1_Result {
         attempt = UInt32(exactly: result.attempt) ?? .max
         metadata = result.metadata
         traceparent = result.traceparent
+        if let place = result.place {
+            sequence = place.sequence
+            previous = place.previous
+            service = place.service
+            producer = place.producer
+        }
+    }
+}
+
+extension P4q_V1_Failure {
+    init(_ failure: Failure) {
+        code = failure.code
+        stage = P4q_V1_Stage(failure.stage)
+        message = failure.message.prefix(utf8Bytes: MessageLimits.failureTextBytes)
+        retryable = failure.retryable
     }
 }
 
@@ -86,7 +98,13 @@ extension JobResult {
             worker: wire.worker.isEmpty ? batchWorker : try checks.bounded(wire.worker, "worker"),
             attempt: max(1, Int(wire.attempt)),
             metadata: try checks.metadata(wire.metadata),
-            traceparent: try checks.bounded(wire.traceparent, "traceparent", limit: MessageLimits.traceparentBytes))
+            traceparent: try checks.bounded(wire.traceparent, "traceparent", limit: MessageLimits.traceparentBytes),
+            place: wire.sequence == 0
+                ? nil
+                : OutcomePlace(
+                    sequence: wire.sequence, previous: wire.previous,
+                    service: try checks.bounded(wire.service, "service", limit: MessageLimits.labelBytes),
+                    producer: try checks.bounded(wire.producer, "producer", limit: MessageLimits.labelBytes)))
     }
 }
 
@@ -104,13 +122,18 @@ extension Outcome {
             }
             self = .scored(predictions, unknown: scored.unknown)
         case .error(let failure):
-            self = .failed(
-                Failure(
-                    code: try checks.required(failure.code, "error.code"),
-                    stage: try Stage(failure.stage, checks: checks),
-                    message: try checks.bounded(failure.message, "error.message", limit: MessageLimits.failureTextBytes),
-                    retryable: failure.retryable))
+            self = .failed(try Failure(failure, checks: checks))
         }
+    }
+}
+
+extension Failure {
+    init(_ wire: P4q_V1_Failure, checks: FieldChecks) throws(MessageError) {
+        self.init(
+            code: try checks.required(wire.code, "error.code"),
+            stage: try Stage(wire.stage, checks: checks),
+            message: try checks.bounded(wire.message, "error.message", limit: MessageLimits.failureTextBytes),
+            retryable: wire.retryable)
     }
 }
 
@@ -166,7 +189,7 @@ extension ImageFacts.Header {
 }
 
 extension Provenance {
-    fileprivate init(_ name: String, _ sha256: Data, _ field: String, _ checks: FieldChecks) throws(MessageError) {
+    init(_ name: String, _ sha256: Data, _ field: String, _ checks: FieldChecks) throws(MessageError) {
         self.init(
             name: try checks.bounded(name, "\(field).name", limit: MessageLimits.labelBytes),
             sha256: try checks.digest(sha256, "\(field).sha256"))

@@ -18,10 +18,13 @@ package struct JobResult: Hashable, Sendable {
     package var metadata: [String: String]
     /// The job's.
     package var traceparent: String
+    /// Where a dispatcher put it; nil on the way from a worker.
+    package var place: OutcomePlace?
 
     package init(
         id: String, outcome: Outcome, image: ImageFacts? = nil, model: Provenance? = nil, classSet: Provenance? = nil,
-        timings: Timings = Timings(), worker: String, attempt: Int = 1, metadata: [String: String] = [:], traceparent: String = ""
+        timings: Timings = Timings(), worker: String, attempt: Int = 1, metadata: [String: String] = [:], traceparent: String = "",
+        place: OutcomePlace? = nil
     ) {
         self.id = id
         self.outcome = outcome
@@ -33,6 +36,7 @@ package struct JobResult: Hashable, Sendable {
         self.attempt = attempt
         self.metadata = metadata
         self.traceparent = traceparent
+        self.place = place
     }
 
     /// The result of `job`, with what is echoed taken from it.
@@ -43,6 +47,27 @@ package struct JobResult: Hashable, Sendable {
         self.init(
             id: job.id, outcome: outcome, image: image, model: model, classSet: classSet, timings: timings, worker: worker,
             attempt: job.attempt, metadata: job.metadata, traceparent: job.traceparent)
+    }
+}
+
+/// An outcome's place among all outcomes of a dispatcher.
+package struct OutcomePlace: Hashable, Sendable {
+    /// From 1, one for each outcome; a repeat has the same.
+    package var sequence: UInt64
+    /// The outcome before it in the sink's group, 0 at its start.
+    package var previous: UInt64
+    /// What the job was sent to.
+    package var service: String
+    /// Who sent it.
+    package var producer: String
+    /// Of the exclusive group's active member that it was delivered to; 0 in shared groups. It travels with the batch.
+    package var generation: UInt64 = 0
+
+    package init(sequence: UInt64, previous: UInt64, service: String, producer: String) {
+        self.sequence = sequence
+        self.previous = previous
+        self.service = service
+        self.producer = producer
     }
 }
 

@@ -26,6 +26,10 @@ package enum MessageLimits {
     package static let uriBytes = 2048
     /// UTF-8 bytes of the text of a failure; longer ones are cut when they are sent.
     package static let failureTextBytes = 4096
+    /// Bytes of a lease id; ours have 30.
+    package static let leaseBytes = 64
+    /// Bytes of one job in an envelope from a producer: what a dispatcher adds when it leases the job must fit in as well.
+    package static let jobBytes = envelopeBytes - 1024
     /// Levels of nested messages. Ours have three; the rest is room for newer senders.
     static let depth = 8
 }

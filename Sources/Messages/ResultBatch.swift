@@ -43,6 +43,15 @@ package struct ResultBatch: Hashable, Sendable {
         return envelopes
     }
 
+    /// Each result by itself, with everything in it.
+    func encodeItems() throws(MessageError) -> [[UInt8]] {
+        var items: [[UInt8]] = []
+        for (index, result) in results.enumerated() {
+            items.append(try FieldChecks(item: "result #\(index)").bytes(of: try sendable(result, index: index).0))
+        }
+        return items
+    }
+
     /// `result` on the wire and its size, or the failure that takes its place.
     private func sendable(_ result: JobResult, index: Int) throws(MessageError) -> (P4q_V1_Result, Int) {
         let checks = FieldChecks(item: "result #\(index)")
@@ -73,6 +82,10 @@ package struct ReceivedResultBatch: Sendable {
     package let results: [JobResult]
     /// Why others can't be.
     package let rejected: [MessageError]
+    /// From a dispatcher: the generation of an exclusive group's active member; 0 elsewhere.
+    package let generation: UInt64
+    /// From a dispatcher: the sink's group.
+    package let group: String
 
     /// Reads an envelope frame. Throws only if the envelope as a whole can't be used.
     package init(envelope: [UInt8]) throws(MessageError) {
@@ -81,6 +94,8 @@ package struct ReceivedResultBatch: Sendable {
         let wire: P4q_V1_UnreadResultBatch = try checks.message(envelope)
         id = try checks.bounded(wire.batchID, "batch_id")
         worker = try checks.bounded(wire.worker, "worker")
+        generation = wire.generation
+        group = try checks.bounded(wire.group, "group")
         try MessageError.checkBatch(items: wire.results.count)
 
         var results: [JobResult] = []

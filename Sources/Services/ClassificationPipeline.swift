@@ -148,8 +148,6 @@ package final class ClassificationPipeline: Sendable {
 extension Provenance {
     /// A digest that is not one of 64 hexadecimal digits becomes 32 zero bytes.
     init(_ name: String, hex: String) {
-        let zero = [UInt8](repeating: 0, count: 32)
-        guard let digest = Digest(hex: hex) ?? Digest(bytes: zero) else { preconditionFailure("32 bytes are a digest") }
-        self.init(name: name, sha256: digest)
+        self.init(name: name, sha256: Digest(hex: hex) ?? .zero)
     }
 }

@@ -51,6 +51,15 @@ package struct Endpoint: Hashable, Sendable {
     }
 }
 
+extension Endpoint {
+    /// Whether only this machine can reach it, so that nothing of it travels a network.
+    package var isLocal: Bool {
+        guard transport == .tcp else { return true }
+        let host = address.dropFirst("tcp://".count).prefix { $0 != "]" }
+        return host.hasPrefix("127.") || host.hasPrefix("localhost:") || host == "[::1"
+    }
+}
+
 extension Endpoint: CustomStringConvertible {
     package var description: String { (mode == .bind ? "@" : ">") + address }
 }

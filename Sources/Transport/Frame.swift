@@ -50,6 +50,9 @@ package final class Frame: Sendable {
     /// A copy of the bytes.
     package var bytes: [UInt8] { withUnsafeBytes { Array($0) } }
 
+    /// Who the sender is, as ZAP said when its connection was let in; nil without authentication, and for frames made here.
+    package var userID: String? { zmq_msg_gets(message, "User-Id").map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 } }
+
     /// Hands a second reference to the same bytes to `body`, which gives it away or closes it.
     func withReference<Value>(_ body: (UnsafeMutablePointer<zmq_msg_t>) -> Value) -> Value {
         var reference = zmq_msg_t()

@@ -23,7 +23,20 @@ package struct SocketOptions: Hashable, Sendable {
     /// The prefix a SUB socket listens to; empty for all.
     package var subscription: [UInt8] = []
 
+    /// Who may talk, and whether it is encrypted.
+    package var security = Security.open
+
     package init() {}
+
+    /// What a socket asks of its peers.
+    package enum Security: Hashable, Sendable {
+        /// Everybody, in clear.
+        case open
+        /// CURVE; the `Authenticator` of this context decides who may connect, and without one nobody may.
+        case server(secretKey: CurveKey, domain: String)
+        /// CURVE, and only towards the holder of `server`.
+        case client(server: CurveKey, keys: CurveKeyPair)
+    }
 
     /// For PUSH and PULL, where backpressure is the only flow control: no ZMTP heartbeats; TCP's keepalive finds dead hosts.
     package static var sideDoor: SocketOptions {

@@ -3,6 +3,8 @@ import CLIP
 import Datasets
 import Foundation
 import Imaging
+import JobQueue
+import Messages
 import Quantization
 import Services
 import Tensors
@@ -24,6 +26,13 @@ enum CommandFailure {
         switch error {
         case CLIPError.unreadable, CLIPError.missingFile, TuningError.file(.unreadable): ExitCode(66)
         case is CLIPError, is ImagingError, is DatasetError, is TensorsError, is QuantizationError, is TuningError: ExitCode(65)
+        case is KeyFileError: ExitCode(66)
+        case is WatchPort.InvalidAddress: ExitCode(64)
+        case is Serve.KeepsCrashing: ExitCode(70)
+        case let error as JobQueueError: ExitCode(error.exitCode)
+        case is PushToDispatcher.NoAnswer: ExitCode(75)
+        case is ResultFile.Failure: ExitCode(74)
+        case let failure as Failure: ExitCode(failure.code == "access.forbidden" ? 77 : 65)
         case is TransportError: ExitCode(69)
         case is QueueWorker.UnsentResults: ExitCode(75)
         default: nil

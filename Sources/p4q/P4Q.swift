@@ -10,15 +10,15 @@ struct P4Q: AsyncParsableCommand {
             one value a line there; a flag takes 1 or 0. P4Q_ISA forces an instruction set (see `p4q kernels`).
 
             Exit codes: 0 everything done; 1 some items failed, and the output says which; 64 wrong usage; 65 a model, class set or \
-            archive is unusable; 66 an input is missing; 69 an endpoint can't be used; 75 results could not be handed over.
+            archive is unusable; 66 an input is missing; 69 an endpoint can't be used; 70 the journal's disk failed; \
+            74 data on the disk is damaged; 75 results could not be handed over, or another process has the journal; 77 the key may not do it.
             """,
         version: "p4q 0.1.0",
         subcommands: [
-            Classify.self, Evaluate.self, Quantize.self, Tune.self, Worker.self, Push.self, Collect.self, Model.self, Embed.self,
-            Tokenize.self,
-            Preprocess.self,
-            Bench.self,
-            Kernels.self,
+            Classify.self, Evaluate.self, Quantize.self, Tune.self,
+            Dispatch.self, Worker.self, Push.self, Collect.self, Serve.self, Queue.self, Sinks.self, Keys.self, Status.self, Top.self,
+            Model.self, Embed.self, Tokenize.self, Preprocess.self,
+            Bench.self, Kernels.self,
         ])
 
     static func main() async {

@@ -44,6 +44,12 @@ nonisolated struct P4q_V1_JobBatch: Sendable {
   /// 1 to 256 jobs.
   var jobs: [P4q_V1_Job] = []
 
+  /// From a producer to a dispatcher: answer with the outcomes too, in a second reply (Majordomo 0.2), when all are there.
+  var wait: Bool = false
+
+  /// From a dispatcher to a worker: a worker died with this job; report that it starts before it does (a Heartbeat with a counter).
+  var alone: Bool = false
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -142,6 +148,29 @@ nonisolated struct P4q_V1_Job: Sendable {
   /// Which attempt this is, from 1. Left out or 0: the first. Set by a dispatcher, not by producers.
   var attempt: UInt32 = 0
 
+  /// The right to answer it, 30 bytes. Set by a dispatcher.
+  var leaseID: Data = Data()
+
+  /// 0 to 9; of a higher one all ready jobs go before those of a lower one. Left out: 4.
+  var priority: UInt32 {
+    get {_priority ?? 0}
+    set {_priority = newValue}
+  }
+  /// Returns true if `priority` has been explicitly set.
+  var hasPriority: Bool {self._priority != nil}
+  /// Clears the value of `priority`. Subsequent reads from it will return its default value.
+  mutating func clearPriority() {self._priority = nil}
+
+  /// Not to be started before so many milliseconds from its receipt.
+  var notBeforeInMs: UInt64 {
+    get {_notBeforeInMs ?? 0}
+    set {_notBeforeInMs = newValue}
+  }
+  /// Returns true if `notBeforeInMs` has been explicitly set.
+  var hasNotBeforeInMs: Bool {self._notBeforeInMs != nil}
+  /// Clears the value of `notBeforeInMs`. Subsequent reads from it will return its default value.
+  mutating func clearNotBeforeInMs() {self._notBeforeInMs = nil}
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   /// Where the image (PNG or JPEG bytes) is. Left out, it is the job's payload frame.
@@ -167,6 +196,8 @@ nonisolated struct P4q_V1_Job: Sendable {
   fileprivate var _deadlineUnixMs: Int64? = nil
   fileprivate var _deadlineInMs: UInt64? = nil
   fileprivate var _label: String? = nil
+  fileprivate var _priority: UInt32? = nil
+  fileprivate var _notBeforeInMs: UInt64? = nil
 }
 
 /// The image is the job's payload frame.
@@ -246,7 +277,7 @@ fileprivate nonisolated let _protobuf_package = "p4q.v1"
 
 nonisolated extension P4q_V1_JobBatch: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".JobBatch"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}batch_id\0\u{1}jobs\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}batch_id\0\u{1}jobs\0\u{2}\u{8}wait\0\u{1}alone\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -256,6 +287,8 @@ nonisolated extension P4q_V1_JobBatch: SwiftProtobuf.Message, SwiftProtobuf._Mes
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.batchID) }()
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.jobs) }()
+      case 10: try { try decoder.decodeSingularBoolField(value: &self.wait) }()
+      case 11: try { try decoder.decodeSingularBoolField(value: &self.alone) }()
       default: break
       }
     }
@@ -268,12 +301,20 @@ nonisolated extension P4q_V1_JobBatch: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if !self.jobs.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.jobs, fieldNumber: 2)
     }
+    if self.wait != false {
+      try visitor.visitSingularBoolField(value: self.wait, fieldNumber: 10)
+    }
+    if self.alone != false {
+      try visitor.visitSingularBoolField(value: self.alone, fieldNumber: 11)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: P4q_V1_JobBatch, rhs: P4q_V1_JobBatch) -> Bool {
     if lhs.batchID != rhs.batchID {return false}
     if lhs.jobs != rhs.jobs {return false}
+    if lhs.wait != rhs.wait {return false}
+    if lhs.alone != rhs.alone {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -281,7 +322,7 @@ nonisolated extension P4q_V1_JobBatch: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension P4q_V1_Job: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Job"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}attached\0\u{1}reference\0\u{4}\u{9}class_set\0\u{3}inline_classes\0\u{3}top_k\0\u{4}\u{8}deadline_unix_ms\0\u{3}deadline_in_ms\0\u{2}\u{9}metadata\0\u{1}traceparent\0\u{2}\u{9}label\0\u{2}\u{a}attempt\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}attached\0\u{1}reference\0\u{4}\u{9}class_set\0\u{3}inline_classes\0\u{3}top_k\0\u{4}\u{8}deadline_unix_ms\0\u{3}deadline_in_ms\0\u{2}\u{9}metadata\0\u{1}traceparent\0\u{2}\u{9}label\0\u{2}\u{a}attempt\0\u{3}lease_id\0\u{2}\u{9}priority\0\u{3}not_before_in_ms\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -349,6 +390,9 @@ nonisolated extension P4q_V1_Job: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       case 41: try { try decoder.decodeSingularStringField(value: &self.traceparent) }()
       case 50: try { try decoder.decodeSingularStringField(value: &self._label) }()
       case 60: try { try decoder.decodeSingularUInt32Field(value: &self.attempt) }()
+      case 61: try { try decoder.decodeSingularBytesField(value: &self.leaseID) }()
+      case 70: try { try decoder.decodeSingularUInt32Field(value: &self._priority) }()
+      case 71: try { try decoder.decodeSingularUInt64Field(value: &self._notBeforeInMs) }()
       default: break
       }
     }
@@ -405,6 +449,15 @@ nonisolated extension P4q_V1_Job: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     if self.attempt != 0 {
       try visitor.visitSingularUInt32Field(value: self.attempt, fieldNumber: 60)
     }
+    if !self.leaseID.isEmpty {
+      try visitor.visitSingularBytesField(value: self.leaseID, fieldNumber: 61)
+    }
+    try { if let v = self._priority {
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 70)
+    } }()
+    try { if let v = self._notBeforeInMs {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 71)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -419,6 +472,9 @@ nonisolated extension P4q_V1_Job: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     if lhs.traceparent != rhs.traceparent {return false}
     if lhs._label != rhs._label {return false}
     if lhs.attempt != rhs.attempt {return false}
+    if lhs.leaseID != rhs.leaseID {return false}
+    if lhs._priority != rhs._priority {return false}
+    if lhs._notBeforeInMs != rhs._notBeforeInMs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -38,6 +38,10 @@ nonisolated struct P4q_V1_UnreadJobBatch: Sendable {
 
   var jobs: [Data] = []
 
+  var wait: Bool = false
+
+  var alone: Bool = false
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -55,6 +59,133 @@ nonisolated struct P4q_V1_UnreadResultBatch: Sendable {
 
   var results: [Data] = []
 
+  var generation: UInt64 = 0
+
+  var group: String = String()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// AnswerBatch with its results unread.
+nonisolated struct P4q_V1_UnreadAnswerBatch: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var batchID: String = String()
+
+  var worker: String = String()
+
+  var answers: [P4q_V1_UnreadAnswer] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// Answer with its result unread.
+nonisolated struct P4q_V1_UnreadAnswer: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var leaseID: Data = Data()
+
+  var kind: UInt32 = 0
+
+  var result: Data = Data()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// SubmitReply's receipt with its result unread.
+nonisolated struct P4q_V1_UnreadJobReceipt: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var id: String = String()
+
+  var verdict: UInt32 = 0
+
+  var retryAfterMs: UInt64 = 0
+
+  var code: String = String()
+
+  var message: String = String()
+
+  var state: UInt32 = 0
+
+  var sequence: UInt64 = 0
+
+  var result: Data = Data()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// SubmitReply with its receipts' results unread.
+nonisolated struct P4q_V1_UnreadSubmitReply: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var batchID: String = String()
+
+  var jobs: [P4q_V1_UnreadJobReceipt] = []
+
+  var error: Data = Data()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// What a dispatcher adds behind a stored job when it leases it: fields of Job, joined by the wire's rule that the last one counts.
+nonisolated struct P4q_V1_JobLease: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var deadlineInMs: UInt64 {
+    get {_deadlineInMs ?? 0}
+    set {_deadlineInMs = newValue}
+  }
+  /// Returns true if `deadlineInMs` has been explicitly set.
+  var hasDeadlineInMs: Bool {self._deadlineInMs != nil}
+  /// Clears the value of `deadlineInMs`. Subsequent reads from it will return its default value.
+  mutating func clearDeadlineInMs() {self._deadlineInMs = nil}
+
+  var attempt: UInt32 = 0
+
+  var leaseID: Data = Data()
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _deadlineInMs: UInt64? = nil
+}
+
+/// What a dispatcher adds behind a stored result when it delivers it: fields of Result.
+nonisolated struct P4q_V1_ResultDelivery: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var sequence: UInt64 = 0
+
+  var previous: UInt64 = 0
+
+  var service: String = String()
+
+  var producer: String = String()
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -68,6 +199,8 @@ nonisolated struct P4q_V1_JobIdentity: Sendable {
 
   var id: String = String()
 
+  var leaseID: Data = Data()
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -79,7 +212,7 @@ fileprivate nonisolated let _protobuf_package = "p4q.v1"
 
 nonisolated extension P4q_V1_UnreadJobBatch: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".UnreadJobBatch"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}batch_id\0\u{1}jobs\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}batch_id\0\u{1}jobs\0\u{2}\u{8}wait\0\u{1}alone\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -89,6 +222,8 @@ nonisolated extension P4q_V1_UnreadJobBatch: SwiftProtobuf.Message, SwiftProtobu
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.batchID) }()
       case 2: try { try decoder.decodeRepeatedBytesField(value: &self.jobs) }()
+      case 10: try { try decoder.decodeSingularBoolField(value: &self.wait) }()
+      case 11: try { try decoder.decodeSingularBoolField(value: &self.alone) }()
       default: break
       }
     }
@@ -101,12 +236,20 @@ nonisolated extension P4q_V1_UnreadJobBatch: SwiftProtobuf.Message, SwiftProtobu
     if !self.jobs.isEmpty {
       try visitor.visitRepeatedBytesField(value: self.jobs, fieldNumber: 2)
     }
+    if self.wait != false {
+      try visitor.visitSingularBoolField(value: self.wait, fieldNumber: 10)
+    }
+    if self.alone != false {
+      try visitor.visitSingularBoolField(value: self.alone, fieldNumber: 11)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: P4q_V1_UnreadJobBatch, rhs: P4q_V1_UnreadJobBatch) -> Bool {
     if lhs.batchID != rhs.batchID {return false}
     if lhs.jobs != rhs.jobs {return false}
+    if lhs.wait != rhs.wait {return false}
+    if lhs.alone != rhs.alone {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -114,7 +257,7 @@ nonisolated extension P4q_V1_UnreadJobBatch: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension P4q_V1_UnreadResultBatch: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".UnreadResultBatch"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}batch_id\0\u{1}worker\0\u{1}results\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}batch_id\0\u{1}worker\0\u{1}results\0\u{2}\u{7}generation\0\u{1}group\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -125,6 +268,8 @@ nonisolated extension P4q_V1_UnreadResultBatch: SwiftProtobuf.Message, SwiftProt
       case 1: try { try decoder.decodeSingularStringField(value: &self.batchID) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.worker) }()
       case 3: try { try decoder.decodeRepeatedBytesField(value: &self.results) }()
+      case 10: try { try decoder.decodeSingularUInt64Field(value: &self.generation) }()
+      case 11: try { try decoder.decodeSingularStringField(value: &self.group) }()
       default: break
       }
     }
@@ -140,6 +285,12 @@ nonisolated extension P4q_V1_UnreadResultBatch: SwiftProtobuf.Message, SwiftProt
     if !self.results.isEmpty {
       try visitor.visitRepeatedBytesField(value: self.results, fieldNumber: 3)
     }
+    if self.generation != 0 {
+      try visitor.visitSingularUInt64Field(value: self.generation, fieldNumber: 10)
+    }
+    if !self.group.isEmpty {
+      try visitor.visitSingularStringField(value: self.group, fieldNumber: 11)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -147,14 +298,96 @@ nonisolated extension P4q_V1_UnreadResultBatch: SwiftProtobuf.Message, SwiftProt
     if lhs.batchID != rhs.batchID {return false}
     if lhs.worker != rhs.worker {return false}
     if lhs.results != rhs.results {return false}
+    if lhs.generation != rhs.generation {return false}
+    if lhs.group != rhs.group {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
 }
 
-nonisolated extension P4q_V1_JobIdentity: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  static let protoMessageName: String = _protobuf_package + ".JobIdentity"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0")
+nonisolated extension P4q_V1_UnreadAnswerBatch: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".UnreadAnswerBatch"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}batch_id\0\u{1}worker\0\u{1}answers\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.batchID) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.worker) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.answers) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.batchID.isEmpty {
+      try visitor.visitSingularStringField(value: self.batchID, fieldNumber: 1)
+    }
+    if !self.worker.isEmpty {
+      try visitor.visitSingularStringField(value: self.worker, fieldNumber: 2)
+    }
+    if !self.answers.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.answers, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: P4q_V1_UnreadAnswerBatch, rhs: P4q_V1_UnreadAnswerBatch) -> Bool {
+    if lhs.batchID != rhs.batchID {return false}
+    if lhs.worker != rhs.worker {return false}
+    if lhs.answers != rhs.answers {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension P4q_V1_UnreadAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".UnreadAnswer"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}lease_id\0\u{1}kind\0\u{1}result\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.leaseID) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.kind) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.result) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.leaseID.isEmpty {
+      try visitor.visitSingularBytesField(value: self.leaseID, fieldNumber: 1)
+    }
+    if self.kind != 0 {
+      try visitor.visitSingularUInt32Field(value: self.kind, fieldNumber: 2)
+    }
+    if !self.result.isEmpty {
+      try visitor.visitSingularBytesField(value: self.result, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: P4q_V1_UnreadAnswer, rhs: P4q_V1_UnreadAnswer) -> Bool {
+    if lhs.leaseID != rhs.leaseID {return false}
+    if lhs.kind != rhs.kind {return false}
+    if lhs.result != rhs.result {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension P4q_V1_UnreadJobReceipt: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".UnreadJobReceipt"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}verdict\0\u{3}retry_after_ms\0\u{1}code\0\u{1}message\0\u{2}\u{5}state\0\u{1}sequence\0\u{1}result\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -163,6 +396,13 @@ nonisolated extension P4q_V1_JobIdentity: SwiftProtobuf.Message, SwiftProtobuf._
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.id) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.verdict) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.retryAfterMs) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.code) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.message) }()
+      case 10: try { try decoder.decodeSingularUInt32Field(value: &self.state) }()
+      case 11: try { try decoder.decodeSingularUInt64Field(value: &self.sequence) }()
+      case 12: try { try decoder.decodeSingularBytesField(value: &self.result) }()
       default: break
       }
     }
@@ -172,11 +412,203 @@ nonisolated extension P4q_V1_JobIdentity: SwiftProtobuf.Message, SwiftProtobuf._
     if !self.id.isEmpty {
       try visitor.visitSingularStringField(value: self.id, fieldNumber: 1)
     }
+    if self.verdict != 0 {
+      try visitor.visitSingularUInt32Field(value: self.verdict, fieldNumber: 2)
+    }
+    if self.retryAfterMs != 0 {
+      try visitor.visitSingularUInt64Field(value: self.retryAfterMs, fieldNumber: 3)
+    }
+    if !self.code.isEmpty {
+      try visitor.visitSingularStringField(value: self.code, fieldNumber: 4)
+    }
+    if !self.message.isEmpty {
+      try visitor.visitSingularStringField(value: self.message, fieldNumber: 5)
+    }
+    if self.state != 0 {
+      try visitor.visitSingularUInt32Field(value: self.state, fieldNumber: 10)
+    }
+    if self.sequence != 0 {
+      try visitor.visitSingularUInt64Field(value: self.sequence, fieldNumber: 11)
+    }
+    if !self.result.isEmpty {
+      try visitor.visitSingularBytesField(value: self.result, fieldNumber: 12)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: P4q_V1_UnreadJobReceipt, rhs: P4q_V1_UnreadJobReceipt) -> Bool {
+    if lhs.id != rhs.id {return false}
+    if lhs.verdict != rhs.verdict {return false}
+    if lhs.retryAfterMs != rhs.retryAfterMs {return false}
+    if lhs.code != rhs.code {return false}
+    if lhs.message != rhs.message {return false}
+    if lhs.state != rhs.state {return false}
+    if lhs.sequence != rhs.sequence {return false}
+    if lhs.result != rhs.result {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension P4q_V1_UnreadSubmitReply: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".UnreadSubmitReply"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}batch_id\0\u{1}jobs\0\u{1}error\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.batchID) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.jobs) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.error) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.batchID.isEmpty {
+      try visitor.visitSingularStringField(value: self.batchID, fieldNumber: 1)
+    }
+    if !self.jobs.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.jobs, fieldNumber: 2)
+    }
+    if !self.error.isEmpty {
+      try visitor.visitSingularBytesField(value: self.error, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: P4q_V1_UnreadSubmitReply, rhs: P4q_V1_UnreadSubmitReply) -> Bool {
+    if lhs.batchID != rhs.batchID {return false}
+    if lhs.jobs != rhs.jobs {return false}
+    if lhs.error != rhs.error {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension P4q_V1_JobLease: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".JobLease"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{4}\u{1f}deadline_in_ms\0\u{2}\u{1d}attempt\0\u{3}lease_id\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 31: try { try decoder.decodeSingularUInt64Field(value: &self._deadlineInMs) }()
+      case 60: try { try decoder.decodeSingularUInt32Field(value: &self.attempt) }()
+      case 61: try { try decoder.decodeSingularBytesField(value: &self.leaseID) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._deadlineInMs {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 31)
+    } }()
+    if self.attempt != 0 {
+      try visitor.visitSingularUInt32Field(value: self.attempt, fieldNumber: 60)
+    }
+    if !self.leaseID.isEmpty {
+      try visitor.visitSingularBytesField(value: self.leaseID, fieldNumber: 61)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: P4q_V1_JobLease, rhs: P4q_V1_JobLease) -> Bool {
+    if lhs._deadlineInMs != rhs._deadlineInMs {return false}
+    if lhs.attempt != rhs.attempt {return false}
+    if lhs.leaseID != rhs.leaseID {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension P4q_V1_ResultDelivery: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".ResultDelivery"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}F\u{1}sequence\0\u{1}previous\0\u{1}service\0\u{1}producer\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 70: try { try decoder.decodeSingularUInt64Field(value: &self.sequence) }()
+      case 71: try { try decoder.decodeSingularUInt64Field(value: &self.previous) }()
+      case 72: try { try decoder.decodeSingularStringField(value: &self.service) }()
+      case 73: try { try decoder.decodeSingularStringField(value: &self.producer) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.sequence != 0 {
+      try visitor.visitSingularUInt64Field(value: self.sequence, fieldNumber: 70)
+    }
+    if self.previous != 0 {
+      try visitor.visitSingularUInt64Field(value: self.previous, fieldNumber: 71)
+    }
+    if !self.service.isEmpty {
+      try visitor.visitSingularStringField(value: self.service, fieldNumber: 72)
+    }
+    if !self.producer.isEmpty {
+      try visitor.visitSingularStringField(value: self.producer, fieldNumber: 73)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: P4q_V1_ResultDelivery, rhs: P4q_V1_ResultDelivery) -> Bool {
+    if lhs.sequence != rhs.sequence {return false}
+    if lhs.previous != rhs.previous {return false}
+    if lhs.service != rhs.service {return false}
+    if lhs.producer != rhs.producer {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension P4q_V1_JobIdentity: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".JobIdentity"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{4}<lease_id\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.id) }()
+      case 61: try { try decoder.decodeSingularBytesField(value: &self.leaseID) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.id.isEmpty {
+      try visitor.visitSingularStringField(value: self.id, fieldNumber: 1)
+    }
+    if !self.leaseID.isEmpty {
+      try visitor.visitSingularBytesField(value: self.leaseID, fieldNumber: 61)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: P4q_V1_JobIdentity, rhs: P4q_V1_JobIdentity) -> Bool {
     if lhs.id != rhs.id {return false}
+    if lhs.leaseID != rhs.leaseID {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

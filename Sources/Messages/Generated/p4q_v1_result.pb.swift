@@ -162,6 +162,12 @@ nonisolated struct P4q_V1_ResultBatch: Sendable {
   /// 1 to 256 results.
   var results: [P4q_V1_Result] = []
 
+  /// From a dispatcher to a sink: the generation of an exclusive group's active member; 0 in shared groups.
+  var generation: UInt64 = 0
+
+  /// From a dispatcher to a sink: its group.
+  var group: String = String()
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -265,6 +271,30 @@ nonisolated struct P4q_V1_Result: @unchecked Sendable {
   var traceparent: String {
     get {_storage._traceparent}
     set {_uniqueStorage()._traceparent = newValue}
+  }
+
+  /// From a dispatcher: the number of this outcome in the partition.
+  var sequence: UInt64 {
+    get {_storage._sequence}
+    set {_uniqueStorage()._sequence = newValue}
+  }
+
+  /// From a dispatcher: the number of the outcome before it in the sink's group, 0 at its start. A sink that has not seen it has a gap.
+  var previous: UInt64 {
+    get {_storage._previous}
+    set {_uniqueStorage()._previous = newValue}
+  }
+
+  /// From a dispatcher: the service that the job was sent to, and who sent it.
+  var service: String {
+    get {_storage._service}
+    set {_uniqueStorage()._service = newValue}
+  }
+
+  /// 74 to 79: for delivery.
+  var producer: String {
+    get {_storage._producer}
+    set {_uniqueStorage()._producer = newValue}
   }
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -462,7 +492,7 @@ nonisolated extension P4q_V1_ImageFormat: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension P4q_V1_ResultBatch: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ResultBatch"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}batch_id\0\u{1}worker\0\u{1}results\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}batch_id\0\u{1}worker\0\u{1}results\0\u{2}\u{7}generation\0\u{1}group\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -473,6 +503,8 @@ nonisolated extension P4q_V1_ResultBatch: SwiftProtobuf.Message, SwiftProtobuf._
       case 1: try { try decoder.decodeSingularStringField(value: &self.batchID) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.worker) }()
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.results) }()
+      case 10: try { try decoder.decodeSingularUInt64Field(value: &self.generation) }()
+      case 11: try { try decoder.decodeSingularStringField(value: &self.group) }()
       default: break
       }
     }
@@ -488,6 +520,12 @@ nonisolated extension P4q_V1_ResultBatch: SwiftProtobuf.Message, SwiftProtobuf._
     if !self.results.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.results, fieldNumber: 3)
     }
+    if self.generation != 0 {
+      try visitor.visitSingularUInt64Field(value: self.generation, fieldNumber: 10)
+    }
+    if !self.group.isEmpty {
+      try visitor.visitSingularStringField(value: self.group, fieldNumber: 11)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -495,6 +533,8 @@ nonisolated extension P4q_V1_ResultBatch: SwiftProtobuf.Message, SwiftProtobuf._
     if lhs.batchID != rhs.batchID {return false}
     if lhs.worker != rhs.worker {return false}
     if lhs.results != rhs.results {return false}
+    if lhs.generation != rhs.generation {return false}
+    if lhs.group != rhs.group {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -502,7 +542,7 @@ nonisolated extension P4q_V1_ResultBatch: SwiftProtobuf.Message, SwiftProtobuf._
 
 nonisolated extension P4q_V1_Result: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Result"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}scored\0\u{1}error\0\u{2}\u{9}image\0\u{2}\u{a}model\0\u{3}class_set\0\u{2}\u{9}timings\0\u{2}\u{a}worker\0\u{1}attempt\0\u{2}\u{9}metadata\0\u{1}traceparent\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}scored\0\u{1}error\0\u{2}\u{9}image\0\u{2}\u{a}model\0\u{3}class_set\0\u{2}\u{9}timings\0\u{2}\u{a}worker\0\u{1}attempt\0\u{2}\u{9}metadata\0\u{1}traceparent\0\u{2}\u{9}sequence\0\u{1}previous\0\u{1}service\0\u{1}producer\0")
 
   fileprivate class _StorageClass {
     var _id: String = String()
@@ -515,6 +555,10 @@ nonisolated extension P4q_V1_Result: SwiftProtobuf.Message, SwiftProtobuf._Messa
     var _attempt: UInt32 = 0
     var _metadata: Dictionary<String,String> = [:]
     var _traceparent: String = String()
+    var _sequence: UInt64 = 0
+    var _previous: UInt64 = 0
+    var _service: String = String()
+    var _producer: String = String()
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -535,6 +579,10 @@ nonisolated extension P4q_V1_Result: SwiftProtobuf.Message, SwiftProtobuf._Messa
       _attempt = source._attempt
       _metadata = source._metadata
       _traceparent = source._traceparent
+      _sequence = source._sequence
+      _previous = source._previous
+      _service = source._service
+      _producer = source._producer
     }
   }
 
@@ -588,6 +636,10 @@ nonisolated extension P4q_V1_Result: SwiftProtobuf.Message, SwiftProtobuf._Messa
         case 51: try { try decoder.decodeSingularUInt32Field(value: &_storage._attempt) }()
         case 60: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &_storage._metadata) }()
         case 61: try { try decoder.decodeSingularStringField(value: &_storage._traceparent) }()
+        case 70: try { try decoder.decodeSingularUInt64Field(value: &_storage._sequence) }()
+        case 71: try { try decoder.decodeSingularUInt64Field(value: &_storage._previous) }()
+        case 72: try { try decoder.decodeSingularStringField(value: &_storage._service) }()
+        case 73: try { try decoder.decodeSingularStringField(value: &_storage._producer) }()
         default: break
         }
       }
@@ -638,6 +690,18 @@ nonisolated extension P4q_V1_Result: SwiftProtobuf.Message, SwiftProtobuf._Messa
       if !_storage._traceparent.isEmpty {
         try visitor.visitSingularStringField(value: _storage._traceparent, fieldNumber: 61)
       }
+      if _storage._sequence != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._sequence, fieldNumber: 70)
+      }
+      if _storage._previous != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._previous, fieldNumber: 71)
+      }
+      if !_storage._service.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._service, fieldNumber: 72)
+      }
+      if !_storage._producer.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._producer, fieldNumber: 73)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -657,6 +721,10 @@ nonisolated extension P4q_V1_Result: SwiftProtobuf.Message, SwiftProtobuf._Messa
         if _storage._attempt != rhs_storage._attempt {return false}
         if _storage._metadata != rhs_storage._metadata {return false}
         if _storage._traceparent != rhs_storage._traceparent {return false}
+        if _storage._sequence != rhs_storage._sequence {return false}
+        if _storage._previous != rhs_storage._previous {return false}
+        if _storage._service != rhs_storage._service {return false}
+        if _storage._producer != rhs_storage._producer {return false}
         return true
       }
       if !storagesAreEqual {return false}

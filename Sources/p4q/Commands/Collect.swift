@@ -1,5 +1,4 @@
 import ArgumentParser
-import Dispatch
 import Foundation
 import Messages
 import Transport
@@ -8,9 +7,25 @@ import Transport
 struct Collect: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Pull results from a worker's endpoint and print them.",
-        discussion: "Ends after --count results, when none comes for --timeout seconds, or on SIGTERM or SIGINT.")
+        discussion: """
+            Ends after --count results, when none comes for --timeout seconds, or on SIGTERM or SIGINT.
+
+            With --dispatcher, results are those of a group, and are acknowledged when they are written. With --out as well, they are \
+            written durably and exactly once: the file is locked, a torn last line is cut off, repeats are dropped by their sequence number.
+            """)
 
     enum Format: String, ExpressibleByArgument, CaseIterable { case json, csv, table }
+
+    @OptionGroup var dispatcherOptions: DispatcherOptions
+
+    @Option(name: .long, help: "With --dispatcher: the group to be a member of (p4q sinks add).")
+    var group = "default"
+
+    @Option(name: .long, help: "With --dispatcher: the file that JSON lines are added to, durably, each result once.", completion: .file())
+    var out: String?
+
+    @Flag(name: .long, help: "With --out: wait for another process that writes the file, and take over when it ends.")
+    var standby = false
 
     @Option(name: .long, help: "Where results are pulled from; may be repeated.")
     var from: [String] = [">tcp://127.0.0.1:5558"]
@@ -29,10 +44,19 @@ struct Collect: AsyncParsableCommand {
 
     func validate() throws {
         if let count, count < 1 { throw ValidationError("--count must be at least 1") }
+        if out != nil && (dispatcherOptions.dispatcher == nil || format != .json) {
+            throw ValidationError("--out goes with --dispatcher, and holds JSON lines")
+        }
         if let timeout, timeout <= 0 { throw ValidationError("--timeout must be positive") }
     }
 
     func run() async throws {
+        if let endpoint = try dispatcherOptions.endpoint() {
+            let collector = CollectFromDispatcher(
+                endpoint: endpoint, options: try dispatcherOptions.socketOptions(), group: group, format: format, count: count,
+                timeout: timeout.map { .seconds($0) }, quiet: quiet)
+            return try collector.run(into: out, waits: standby)
+        }
         let receiver = try Receiver(at: endpoints(from, mode: .connect), in: ZeroMQContext()) { error in
             Notices(isQuiet: false).warn("a message was refused: \(error)")
         }
@@ -85,7 +109,7 @@ struct Collect: AsyncParsableCommand {
 }
 
 /// What came, counted; with labels in the metadata, how many were right.
-private struct Tally: CustomStringConvertible {
+struct Tally: CustomStringConvertible {
     private(set) var total = 0
     private var failed = 0
     private var labelled = 0
@@ -110,27 +134,5 @@ private struct Tally: CustomStringConvertible {
             text += "; \(right) of \(labelled) labelled images right (\(percent) %)"
         }
         return text
-    }
-}
-
-/// Calls back on the first SIGTERM or SIGINT; a second one ends the process.
-private final class StopSignals: Sendable {
-    // Safe: dispatch sources may be cancelled from any thread; the array is written in init only.
-    nonisolated(unsafe) private let sources: [any DispatchSourceSignal]
-    private let second = SecondSignal()
-
-    init(_ stop: @escaping @Sendable () -> Void) {
-        sources = [SIGTERM, SIGINT].map { number in
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler(handler: stop)
-            source.resume()
-            return source
-        }
-    }
-
-    func cancel() {
-        for source in sources { source.cancel() }
-        second.cancel()
     }
 }

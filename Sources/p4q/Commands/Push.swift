@@ -3,6 +3,7 @@ import Crypto
 import Datasets
 import Foundation
 import Messages
+import Synchronization
 import Transport
 
 /// `p4q push`: images into a queue.
@@ -12,10 +13,29 @@ struct Push: AsyncParsableCommand {
         discussion: """
             A file's id is its path; ids longer than 128 bytes are replaced by their SHA-256, and the path goes into the metadata. The label \
             that a folder or archive gives an image travels as metadata "label". Nothing is acknowledged: what a killed worker holds is lost.
+
+            With --dispatcher, every image is acknowledged when it is durable, and sent again until it is. Its id is then made of --run, the             path and the content: pushing a run again, with --resume, sends only what is missing.
             """)
 
     @Argument(help: "Images, folders or tar archives of images, or - for a list on standard input.", completion: .file())
     var inputs: [String]
+
+    @OptionGroup var dispatcherOptions: DispatcherOptions
+
+    @Option(name: .long, help: "With --dispatcher: the service, classify, classify/NAME or train.")
+    var service = "classify"
+
+    @Option(name: .long, help: "With --dispatcher: the name of this run, at most 64 bytes; a new one if not given.")
+    var run: String?
+
+    @Flag(name: .long, help: "With --dispatcher and --run: send only what the dispatcher doesn't have.")
+    var resume = false
+
+    @Option(name: .long, help: "With --dispatcher: 0 to 9; all ready jobs of a higher priority go first.")
+    var priority: Int?
+
+    @Option(name: .long, help: "With --dispatcher: seconds without any answer before giving up.")
+    var patience = 60
 
     @Option(name: .long, help: "Where jobs are pushed to; may be repeated.")
     var to: [String] = [">tcp://127.0.0.1:5557"]
@@ -52,6 +72,9 @@ struct Push: AsyncParsableCommand {
 
     func validate() throws {
         if !(1...MessageLimits.itemsPerBatch).contains(batch) { throw ValidationError("--batch is 1 to \(MessageLimits.itemsPerBatch)") }
+        if let priority, !(0...9).contains(priority) { throw ValidationError("--priority is 0 to 9") }
+        if let run, run.isEmpty || run.utf8.count > 64 { throw ValidationError("--run has 1 to 64 bytes") }
+        if resume && run == nil { throw ValidationError("--resume needs the --run that is to go on") }
         if labels != nil && classSetName != nil { throw ValidationError("give either --labels or --class-set-name") }
         if let topK, topK < 1 { throw ValidationError("--top-k must be at least 1") }
         if let deadline, deadline < 0 { throw ValidationError("--deadline can't be negative") }
@@ -59,6 +82,7 @@ struct Push: AsyncParsableCommand {
     }
 
     func run() async throws {
+        if let endpoint = try dispatcherOptions.endpoint() { return try pushToDispatcher(endpoint) }
         var options = SocketOptions.sideDoor
         options.linger = .seconds(linger)
         let context = try ZeroMQContext()
@@ -75,6 +99,23 @@ struct Push: AsyncParsableCommand {
             throw ExitCode(75)
         }
         if failed > 0 { throw CommandFailure.someItemsFailed }
+    }
+
+    private func pushToDispatcher(_ endpoint: Endpoint) throws {
+        let stopped = Atomic<Bool>(false)
+        let signals = StopSignals { stopped.store(true, ordering: .relaxed) }
+        defer { signals.cancel() }
+        let name = run ?? "run-\(Int(Date().timeIntervalSince1970))-\(ProcessInfo.processInfo.processIdentifier)"
+        let push = PushToDispatcher(
+            endpoint: endpoint, options: try dispatcherOptions.socketOptions(), service: service, run: name, resumes: resume, batch: batch,
+            patience: .seconds(patience), quiet: quiet, makeJob: job)
+        let tally = try push.push(inputs, maximumBytes: maxBytes) { stopped.load(ordering: .relaxed) }
+        var text = "run \(name): \(tally.accepted) images accepted"
+        if tally.duplicates + tally.skipped > 0 { text += ", \(tally.duplicates + tally.skipped) were there already" }
+        if tally.refused > 0 { text += ", \(tally.refused) refused" }
+        if tally.unread > 0 { text += ", \(tally.unread) could not be read" }
+        Notices(isQuiet: quiet).note(text)
+        if tally.refused + tally.unread > 0 { throw CommandFailure.someItemsFailed }
     }
 
     private func push(through sender: Sender) throws -> (pushed: Int, failed: Int) {
@@ -124,7 +165,7 @@ struct Push: AsyncParsableCommand {
         }
         return Job(
             id: id, classes: classes, topK: topK, deadline: deadline.map { .within(.milliseconds($0)) }, metadata: facts,
-            label: item.label)
+            label: item.label, priority: priority)
     }
 
     private var classes: ClassSelection? {

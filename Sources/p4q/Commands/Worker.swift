@@ -2,6 +2,7 @@ import ArgumentParser
 import CLIP
 import Foundation
 import Logging
+import Messages
 import Services
 import ServiceLifecycle
 import Transport
@@ -15,11 +16,24 @@ struct Worker: AsyncParsableCommand {
             An endpoint is tcp://HOST:PORT, ipc://PATH or inproc://NAME; @ before it binds, > connects; a worker binds if neither is given. \
             A job is a message of an envelope (p4q.v1.JobBatch) and one frame an image. SIGTERM stops listening, finishes what is held, and \
             ends; a second one ends at once.
+
+            With --dispatcher, jobs are leased from a dispatcher and answered to it: what a killed worker holds runs again elsewhere.
             """)
 
     @OptionGroup var modelOptions: ModelOptions
     @OptionGroup var classOptions: ClassOptions
     @OptionGroup var imageOptions: ImageOptions
+
+    @OptionGroup var dispatcherOptions: DispatcherOptions
+
+    @Option(name: .long, help: "With --dispatcher: the service to work for, classify or classify/NAME.")
+    var service = "classify"
+
+    @Option(name: .long, help: "With --dispatcher: batches that are here at a time, the one that is computed included.")
+    var lanes = 2
+
+    @Option(name: .long, help: "With --dispatcher: the HTTP port for /metrics, /livez, /readyz and /stats: PORT on loopback, or HOST:PORT.")
+    var http: String?
 
     @Option(name: .long, help: "Where jobs are pulled from; may be repeated.")
     var pull: [String] = ["@tcp://127.0.0.1:5557"]
@@ -51,6 +65,7 @@ struct Worker: AsyncParsableCommand {
         if batchMax < 1 { throw ValidationError("--batch-max must be at least 1") }
         if batchWait < 0 || flushSeconds < 0 { throw ValidationError("waiting times can't be negative") }
         if let decodeThreads, decodeThreads < 1 { throw ValidationError("--decode-threads must be at least 1") }
+        if lanes < 1 || lanes > 16 { throw ValidationError("--lanes is 1 to 16") }
         if pull.isEmpty || push.isEmpty { throw ValidationError("--pull and --push need an endpoint each") }
     }
 
@@ -69,17 +84,31 @@ struct Worker: AsyncParsableCommand {
             metadata: ["model.name": "\(model.name)", "model.sha256": "\(model.sha256)", "class_sets": "\(registry.names)"])
 
         let pipelineSettings = pipelineSettings
+        let context = try ZeroMQContext()
+        // What libzmq has taken of the last results is delivered before the process ends.
+        defer { context.terminate() }
+        @Sendable func makePipeline(_ deliver: @escaping ClassificationPipeline.Delivery) throws -> ClassificationPipeline {
+            try ClassificationPipeline(model: model, registry: registry, settings: pipelineSettings, pool: pool, deliver: deliver)
+        }
+        if let dispatcher = try dispatcherOptions.endpoint() {
+            var settings = DispatchedWorker.Settings(dispatcher: dispatcher, worker: pipelineSettings.worker)
+            settings.socketOptions = try dispatcherOptions.socketOptions()
+            settings.socketOptions.maxFrameBytes = imageOptions.maxBytes + 64 << 10
+            settings.service = service
+            settings.lanes = lanes
+            settings.batchItems = min(batchMax, MessageLimits.itemsPerBatch)
+            settings.models = [Provenance(name: model.name, sha256: Digest(hex: model.sha256) ?? .zero)]
+            let worker = try DispatchedWorker(settings: settings, context: context, logger: logger, pipeline: makePipeline)
+            var services: [any Service] = [worker, watcher]
+            if let http { services.append(try WatchPort(address: http, source: worker.watchSource, logger: logger)) }
+            return try await ServiceRunner.run(services, logger: logger)
+        }
         var workerSettings = QueueWorker.Settings(
             jobs: try endpoints(pull, mode: .bind), results: try endpoints(push, mode: .bind))
         workerSettings.socketOptions.maxFrameBytes = imageOptions.maxBytes + 64 << 10
         workerSettings.flushLimit = .seconds(flushSeconds)
         workerSettings.socketOptions.linger = .seconds(flushSeconds)
-        let context = try ZeroMQContext()
-        // What libzmq has taken of the last results is delivered before the process ends.
-        defer { context.terminate() }
-        let worker = try QueueWorker(settings: workerSettings, context: context, logger: logger) { deliver in
-            try ClassificationPipeline(model: model, registry: registry, settings: pipelineSettings, pool: pool, deliver: deliver)
-        }
+        let worker = try QueueWorker(settings: workerSettings, context: context, logger: logger, pipeline: makePipeline)
         try await ServiceRunner.run([worker, watcher], logger: logger)
     }
 

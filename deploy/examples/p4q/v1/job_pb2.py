@@ -13,7 +13,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x10p4q/v1/job.proto\x12\x06p4q.v1\"7\n\x08JobBatch\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x19\n\x04jobs\x18\x02 \x03(\x0b\x32\x0b.p4q.v1.Job\"\xed\x03\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12+\n\x08\x61ttached\x18\n \x01(\x0b\x32\x17.p4q.v1.AttachedPayloadH\x00\x12&\n\treference\x18\x0b \x01(\x0b\x32\x11.p4q.v1.ReferenceH\x00\x12)\n\tclass_set\x18\x14 \x01(\x0b\x32\x14.p4q.v1.ClassSetNameH\x01\x12/\n\x0einline_classes\x18\x15 \x01(\x0b\x32\x15.p4q.v1.InlineClassesH\x01\x12\r\n\x05top_k\x18\x16 \x01(\r\x12\x1d\n\x10\x64\x65\x61\x64line_unix_ms\x18\x1e \x01(\x03H\x02\x88\x01\x01\x12\x1b\n\x0e\x64\x65\x61\x64line_in_ms\x18\x1f \x01(\x04H\x03\x88\x01\x01\x12+\n\x08metadata\x18( \x03(\x0b\x32\x19.p4q.v1.Job.MetadataEntry\x12\x13\n\x0btraceparent\x18) \x01(\t\x12\x12\n\x05label\x18\x32 \x01(\tH\x04\x88\x01\x01\x12\x0f\n\x07\x61ttempt\x18< \x01(\r\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07payloadB\t\n\x07\x63lassesB\x13\n\x11_deadline_unix_msB\x11\n\x0f_deadline_in_msB\x08\n\x06_label\"\x11\n\x0f\x41ttachedPayload\"(\n\tReference\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\"<\n\x0c\x43lassSetName\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x06sha256\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\t\n\x07_sha256\"2\n\rInlineClasses\x12\x0e\n\x06labels\x18\x01 \x03(\t\x12\x11\n\ttemplates\x18\x02 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x10p4q/v1/job.proto\x12\x06p4q.v1\"T\n\x08JobBatch\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x19\n\x04jobs\x18\x02 \x03(\x0b\x32\x0b.p4q.v1.Job\x12\x0c\n\x04wait\x18\n \x01(\x08\x12\r\n\x05\x61lone\x18\x0b \x01(\x08\"\xd7\x04\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12+\n\x08\x61ttached\x18\n \x01(\x0b\x32\x17.p4q.v1.AttachedPayloadH\x00\x12&\n\treference\x18\x0b \x01(\x0b\x32\x11.p4q.v1.ReferenceH\x00\x12)\n\tclass_set\x18\x14 \x01(\x0b\x32\x14.p4q.v1.ClassSetNameH\x01\x12/\n\x0einline_classes\x18\x15 \x01(\x0b\x32\x15.p4q.v1.InlineClassesH\x01\x12\r\n\x05top_k\x18\x16 \x01(\r\x12\x1d\n\x10\x64\x65\x61\x64line_unix_ms\x18\x1e \x01(\x03H\x02\x88\x01\x01\x12\x1b\n\x0e\x64\x65\x61\x64line_in_ms\x18\x1f \x01(\x04H\x03\x88\x01\x01\x12+\n\x08metadata\x18( \x03(\x0b\x32\x19.p4q.v1.Job.MetadataEntry\x12\x13\n\x0btraceparent\x18) \x01(\t\x12\x12\n\x05label\x18\x32 \x01(\tH\x04\x88\x01\x01\x12\x0f\n\x07\x61ttempt\x18< \x01(\r\x12\x10\n\x08lease_id\x18= \x01(\x0c\x12\x15\n\x08priority\x18\x46 \x01(\rH\x05\x88\x01\x01\x12\x1d\n\x10not_before_in_ms\x18G \x01(\x04H\x06\x88\x01\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07payloadB\t\n\x07\x63lassesB\x13\n\x11_deadline_unix_msB\x11\n\x0f_deadline_in_msB\x08\n\x06_labelB\x0b\n\t_priorityB\x13\n\x11_not_before_in_ms\"\x11\n\x0f\x41ttachedPayload\"(\n\tReference\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\"<\n\x0c\x43lassSetName\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x06sha256\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\t\n\x07_sha256\"2\n\rInlineClasses\x12\x0e\n\x06labels\x18\x01 \x03(\t\x12\x11\n\ttemplates\x18\x02 \x03(\tb\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'p4q.v1.job_pb2', globals())
@@ -23,17 +23,17 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _JOB_METADATAENTRY._options = None
   _JOB_METADATAENTRY._serialized_options = b'8\001'
   _JOBBATCH._serialized_start=28
-  _JOBBATCH._serialized_end=83
-  _JOB._serialized_start=86
-  _JOB._serialized_end=579
-  _JOB_METADATAENTRY._serialized_start=460
-  _JOB_METADATAENTRY._serialized_end=507
-  _ATTACHEDPAYLOAD._serialized_start=581
-  _ATTACHEDPAYLOAD._serialized_end=598
-  _REFERENCE._serialized_start=600
-  _REFERENCE._serialized_end=640
-  _CLASSSETNAME._serialized_start=642
-  _CLASSSETNAME._serialized_end=702
-  _INLINECLASSES._serialized_start=704
-  _INLINECLASSES._serialized_end=754
+  _JOBBATCH._serialized_end=112
+  _JOB._serialized_start=115
+  _JOB._serialized_end=714
+  _JOB_METADATAENTRY._serialized_start=561
+  _JOB_METADATAENTRY._serialized_end=608
+  _ATTACHEDPAYLOAD._serialized_start=716
+  _ATTACHEDPAYLOAD._serialized_end=733
+  _REFERENCE._serialized_start=735
+  _REFERENCE._serialized_end=775
+  _CLASSSETNAME._serialized_start=777
+  _CLASSSETNAME._serialized_end=837
+  _INLINECLASSES._serialized_start=839
+  _INLINECLASSES._serialized_end=889
 # @@protoc_insertion_point(module_scope)

@@ -1,0 +1,132 @@
+package import JobQueue
+package import Logging
+internal import Messages
+internal import ServiceLifecycle
+internal import Synchronization
+package import Transport
+
+/// The durable broker: one process between producers, workers and sinks.
+package struct Dispatcher: Service {
+    package let core: DispatcherCore
+    private let runner: PartitionRunner
+    private let routers: [Router]
+    private let authenticator: Authenticator?
+    private let doors: DispatcherDoors
+    private let settings: DispatcherSettings
+    private let logger: Logger
+    private let context: ZeroMQContext
+    private let fault: Fault
+
+    /// Takes the journal over, lets the strangers' test fail, and binds.
+    ///
+    /// Throws `JobQueueError` and `TransportError`.
+    package init(settings: DispatcherSettings, store: any JobStore, context: ZeroMQContext, logger: Logger) async throws {
+        self.settings = settings
+        self.logger = logger
+        self.context = context
+        let core = DispatcherCore(settings: settings, store: store, logger: logger)
+        self.core = core
+        let fault = Fault()
+        self.fault = fault
+        runner = try await PartitionRunner.open(store: store, configuration: settings.queue) { core.deliver($0) }
+        core.attach(runner)
+        let tester = try CurveKeyPair()
+        if case .keys(_, let list) = settings.security {
+            authenticator = try Authenticator(
+                in: context, domain: DispatcherSecurity.domain,
+                decide: { $0 == tester.publicKey ? SecuritySelfTest.userID : list.identity(of: $0)?.name },
+                onRefused: { address, key in core.refuse(key?.text ?? address, "its key is not on the list") }, onEnd: { fault.report($0) })
+        } else {
+            authenticator = nil
+        }
+        var routers: [Router] = []
+        for (index, endpoints) in settings.endpoints.enumerated() {
+            let handlers = Router.Handlers(
+                received: { core.received($0, router: index) }, undelivered: { core.undelivered($0, $1, router: index) },
+                failed: { error in
+                    switch error {
+                    case .tooManyFrames, .frameTooLarge: core.refuse("a peer", "\(error)")
+                    default: fault.report(error)
+                    }
+                }, mayReceive: { core.mayReceive })
+            routers.append(try Router(at: endpoints, in: context, options: Self.options(settings), handlers: handlers))
+        }
+        self.routers = routers
+        core.attach(routers)
+        doors = try DispatcherDoors(core: core, context: context)
+        if case .keys(let pair, _) = settings.security {
+            for router in routers {
+                try await SecuritySelfTest.run(endpoint: router.endpoint, serverKey: pair.publicKey, known: tester, context: context)
+            }
+        }
+    }
+
+    /// What the ROUTERs' sockets are set to.
+    private static func options(_ settings: DispatcherSettings) -> SocketOptions {
+        var options = SocketOptions()
+        options.linger = .zero
+        // Towards workers: their credit, heartbeats and receipts.
+        options.sendHighWater = 66
+        options.maxFrameBytes = settings.maximumImageBytes + 64 << 10
+        options.security = settings.security.socket
+        return options
+    }
+
+    /// The addresses it can be reached at, with their real ports; one for each ROUTER.
+    package var endpoints: [String] { routers.map(\.endpoint) }
+
+    /// What ended a thread that the dispatcher can't do without.
+    private final class Fault: Sendable {
+        private let error = Mutex<TransportError?>(nil)
+        func report(_ new: TransportError) { error.withLock { $0 = $0 ?? new } }
+        var reported: TransportError? { error.withLock { $0 } }
+    }
+
+    package func run() async throws {
+        logger.info("dispatcher ready", metadata: ["endpoints": "\(endpoints.joined(separator: " "))"])
+        if !settings.jobDoors.isEmpty || !settings.resultDoors.isEmpty {
+            let (jobs, results) = doors.endpoints
+            logger.info("side doors", metadata: ["jobs.endpoint": "\(jobs)", "results.endpoint": "\(results)"])
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { [runner] in try await runner.run() }
+            group.addTask { [doors] in await doors.run() }
+            try await withGracefulShutdownHandler {
+                try await cancelWhenGracefulShutdown { try await beat() }
+            } onGracefulShutdown: {
+            }
+            logger.info("stopping: nothing new is leased or taken")
+            doors.stop()
+            core.perform(runner.post(.stop))
+            let end = ContinuousClock.now + settings.drainLimit
+            while ContinuousClock.now < end, runner.read({ $0.figures(now: runner.now).inFlight }) > 0, fault.reported == nil {
+                core.sendHeartbeats()
+                try? await Task.sleep(for: .milliseconds(100))
+            }
+            runner.finish()
+            try await group.waitForAll()
+        }
+        for router in routers { await router.close() }
+        if let error = fault.reported { throw error }
+        logger.info("dispatcher stopped")
+    }
+
+    /// Sends heartbeats until it is told to stop, or a thread has ended.
+    private func beat() async throws {
+        var lastReload = ContinuousClock.now
+        while !Task.isCancelled {
+            if let error = fault.reported { throw error }
+            core.sendHeartbeats()
+            doors.beat()
+            if case .keys(_, let list) = settings.security, ContinuousClock.now - lastReload > .seconds(1) {
+                lastReload = .now
+                do throws(KeyFileError) {
+                    try list.reload()
+                } catch {
+                    core.refuse("the list of keys", "it stays as it was: \(error)")
+                }
+            }
+            do { try await Task.sleep(for: settings.heartbeat) } catch { return }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+internal import Logging
+internal import Messages
+internal import Synchronization
+internal import Transport
+
+/// One connection of a worker to its dispatcher, with one batch in flight: a DEALER on a thread of its own that speaks Majordomo.
+///
+/// It reconnects by itself, with growing waits. Answers are kept until the dispatcher has them, and sent again after a reconnection.
+final class WorkerLane: Sendable {
+    /// What a lane needs to know.
+    struct Settings: Sendable {
+        var endpoint: Endpoint
+        var options: SocketOptions
+        var service: String
+        var info: PeerInfo
+        /// Three silent ones end the connection.
+        var heartbeat: Duration = .seconds(1)
+        /// How long a stopping lane waits for receipts.
+        var farewell: Duration = .seconds(5)
+        var dialect = Majordomo.Dialect.standard(.v02)
+    }
+
+    /// A batch as it came.
+    struct Request: Sendable {
+        let client: Frame
+        let body: [Frame]
+        let received: ContinuousClock.Instant
+    }
+
+    private struct Mail {
+        var answers: [LeaseLedger.Answer] = []
+        var heartbeat: HeartbeatInfo?
+        var echoes: [UInt64: @Sendable () -> Void] = [:]
+        var isStopping = false
+        /// It may leave: the worker holds nothing of it any more.
+        var mayLeave = false
+        var thread: SocketThread?
+        var heard: ContinuousClock.Instant?
+    }
+
+    private let settings: Settings
+    private let mail = Mutex(Mail())
+    private let onRequest: @Sendable (Request) -> Void
+    private let logger: Logger
+    private let thread = Mutex<SocketThread?>(nil)
+
+    init(
+        settings: Settings, context: ZeroMQContext, logger: Logger, onRequest: @escaping @Sendable (Request) -> Void
+    ) throws(TransportError) {
+        self.settings = settings
+        self.logger = logger
+        self.onRequest = onRequest
+        let made = try SocketThread(
+            name: "p4q-lane", endpoints: [settings.endpoint],
+            open: { () throws(TransportError) in try Socket(.dealer, in: context, options: settings.options) }
+        ) { [weak self] thread, socket in
+            self?.mail.withLock { $0.thread = thread }
+            self?.run(thread, socket, context)
+            self?.mail.withLock { $0.thread = nil }
+        }
+        thread.withLock { $0 = made }
+    }
+
+    /// Sends a complete answer, and keeps it until it is acknowledged.
+    func send(_ answer: LeaseLedger.Answer) { post { $0.answers.append(answer) } }
+
+    /// Sends this instead of an older heartbeat that was not sent yet.
+    func send(_ heartbeat: HeartbeatInfo) { post { $0.heartbeat = heartbeat } }
+
+    /// Sends a heartbeat, and calls back when the dispatcher has answered it.
+    func send(_ heartbeat: HeartbeatInfo, whenHeard: @escaping @Sendable () -> Void) {
+        post { mail in
+            mail.heartbeat = heartbeat
+            mail.echoes[heartbeat.echo] = whenHeard
+        }
+    }
+
+    /// Takes no more batches; leaves when `leave` is called and everything is acknowledged.
+    func stop() { post { $0.isStopping = true } }
+    func leave() { post { ($0.isStopping, $0.mayLeave) = (true, true) } }
+
+    /// How long nothing has been heard; very long if nothing ever was.
+    var silence: Duration { mail.withLock { $0.heard }.map { ContinuousClock.now - $0 } ?? .seconds(1_000_000) }
+
+    func finished() async { await thread.withLock { $0 }?.finished() }
+
+    private func post(_ change: (inout Mail) -> Void) {
+        let thread = mail.withLock { mail in
+            change(&mail)
+            return mail.thread
+        }
+        thread?.wake()
+    }
+
+    // MARK: The thread
+
+    private struct Connection {
+        var socket: Socket
+        var heard = ContinuousClock.now
+        /// Nil: say READY at once.
+        var readyAt: ContinuousClock.Instant? = .now
+        var isReady = false
+        var backoff = Duration.milliseconds(100)
+    }
+
+    private func run(_ thread: SocketThread, _ first: Socket, _ context: ZeroMQContext) {
+        var connection = Connection(socket: first)
+        var unacknowledged: [LeaseLedger.Answer] = []
+        var leaveBy: ContinuousClock.Instant?
+        do {
+            while true {
+                let (answers, heartbeat, isStopping, mayLeave) = mail.withLock { mail in
+                    defer { (mail.answers, mail.heartbeat) = ([], nil) }
+                    return (mail.answers, mail.heartbeat, mail.isStopping, mail.mayLeave)
+                }
+                for answer in answers {
+                    unacknowledged.append(answer)
+                    if connection.isReady { try send(answer, connection.socket) }
+                }
+                if let heartbeat, connection.isReady {
+                    try send(.heartbeat(info: try Frame(try heartbeat.encode())), connection.socket)
+                }
+                if mayLeave {
+                    leaveBy = leaveBy ?? .now + settings.farewell
+                    if unacknowledged.isEmpty || leaveBy ?? .now <= .now {
+                        try send(.disconnect, connection.socket)
+                        return
+                    }
+                }
+                if let at = connection.readyAt, at <= .now { try introduce(&connection, unacknowledged, isStopping: isStopping) }
+                try receive(&connection, &unacknowledged)
+                if ContinuousClock.now - connection.heard > settings.heartbeat * 3 { try reconnect(&connection, context) }
+                try thread.wait(for: .reading, of: connection.socket, timeout: .milliseconds(connection.readyAt == nil ? 250 : 50))
+            }
+        } catch {
+            if error as? TransportError != .shutDown { logger.error("a connection ended", metadata: ["error": "\(error)"]) }
+        }
+    }
+
+    /// Answers that nobody has acknowledged, then READY. A stopping worker only hands its answers over.
+    private func introduce(_ connection: inout Connection, _ answers: [LeaseLedger.Answer], isStopping: Bool) throws {
+        connection.readyAt = nil
+        for answer in answers { try send(answer, connection.socket) }
+        if !isStopping { try send(.ready(service: settings.service, info: try Frame(try settings.info.encode())), connection.socket) }
+        connection.isReady = true
+        connection.heard = .now
+    }
+
+    private func receive(_ connection: inout Connection, _ unacknowledged: inout [LeaseLedger.Answer]) throws {
+        while let frames = try connection.socket.receive(timeout: .zero) {
+            connection.heard = .now
+            mail.withLock { $0.heard = .now }
+            let message: Majordomo.ToWorker
+            do throws(MajordomoError) {
+                (message, _) = try Majordomo.parseForWorker(frames)
+            } catch {
+                logger.warning("the dispatcher's message can't be read", metadata: ["error": "\(error)"])
+                continue
+            }
+            switch message {
+            case .request(let client, let body):
+                connection.backoff = .milliseconds(100)
+                onRequest(Request(client: client, body: body, received: .now))
+            case .heartbeat(let info):
+                guard let info, let beat = try? HeartbeatInfo(frame: info.bytes) else { continue }
+                if beat.echo > 0 { mail.withLock { $0.echoes.removeValue(forKey: beat.echo) }?() }
+                let receipts = Set(beat.receipts.map(\.lease))
+                if !receipts.isEmpty { unacknowledged.removeAll { !$0.leases.isDisjoint(with: receipts) } }
+            case .disconnect:
+                // The dispatcher doesn't know us (any more): say READY again, not too often.
+                connection.isReady = false
+                connection.readyAt = .now + connection.backoff
+                connection.backoff = min(connection.backoff * 2, .seconds(5))
+            }
+        }
+    }
+
+    /// A silent dispatcher may be gone with its machine: a new connection finds out.
+    private func reconnect(_ connection: inout Connection, _ context: ZeroMQContext) throws {
+        let socket = try Socket(.dealer, in: context, options: settings.options)
+        try socket.attach(settings.endpoint)
+        logger.debug("the dispatcher is silent: connecting again", metadata: ["endpoint": "\(settings.endpoint)"])
+        connection = Connection(socket: socket, readyAt: .now + connection.backoff, backoff: min(connection.backoff * 2, .seconds(5)))
+    }
+
+    private func send(_ answer: LeaseLedger.Answer, _ socket: Socket) throws {
+        var body: [Frame] = []
+        for envelope in try answer.batch.encode() { body.append(try Frame(envelope)) }
+        try send(.final(client: answer.client, body: body), socket)
+    }
+
+    /// What can't be sent now is sent again after the reconnection that follows: a dispatcher that takes nothing is soon silent.
+    private func send(_ message: Majordomo.ToBroker, _ socket: Socket) throws {
+        do throws(TransportError) {
+            try socket.send(try Majordomo.fromWorker(message, settings.dialect), timeout: .zero)
+        } catch {
+            guard case .timedOut = error else { throw error }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+import ArgumentParser
+import Foundation
+import JobQueue
+import Messages
+import Services
+import Synchronization
+import Transport
+
+/// `p4q collect --dispatcher`: a group's results, acknowledged when they are written.
+struct CollectFromDispatcher {
+    let endpoint: Endpoint
+    let options: SocketOptions
+    let group: String
+    let format: Collect.Format
+    let count: Int?
+    let timeout: Duration?
+    let quiet: Bool
+
+    func run(into path: String?, waits: Bool) throws {
+        let notices = Notices(isQuiet: quiet)
+        let file = try path.map { try ResultFile(path: $0, waits: waits) }
+        if let file, file.cut > 0 { notices.warn("\(path ?? ""): a torn last line of \(file.cut) bytes was cut off; it comes again") }
+        let context = try ZeroMQContext()
+        defer { context.terminate() }
+        let name = "collect-\(ProcessInfo.processInfo.hostName)-\(ProcessInfo.processInfo.processIdentifier)"
+        let sink = try SinkConnection(to: endpoint, group: group, name: name, in: context, options: options)
+        let stopped = Atomic<Bool>(false)
+        let signals = StopSignals { stopped.store(true, ordering: .relaxed) }
+        defer { signals.cancel() }
+        var collection = Collection(format: format, file: file)
+        var progress = Progress("collected", total: count, isQuiet: quiet)
+        var last = ContinuousClock.now
+        if format == .csv { try StandardOutput.line(JobResult.csvHeader) }
+        while collection.tally.total < count ?? .max, !stopped.load(ordering: .relaxed) {
+            if let timeout, ContinuousClock.now - last > timeout { break }
+            guard let delivery = try sink.next(timeout: .milliseconds(200)) else {
+                if sink.refusals == 3 {
+                    notices.warn("the dispatcher turns group \(group) away: is it there (p4q sinks list), and may this key read it?")
+                }
+                continue
+            }
+            last = .now
+            for error in delivery.rejected { notices.warn("a result can't be read: \(error)") }
+            try sink.acknowledge(delivery, try collection.take(delivery))
+            progress.update(collection.tally.total)
+        }
+        progress.finish(collection.tally.total)
+        sink.close()
+        try ResultTable.print(collection.rows)
+        try StandardOutput.flush()
+        notices.note(collection.tally.description + (collection.repeats > 0 ? "; \(collection.repeats) repeats were dropped" : ""))
+        if let count, collection.tally.total < count { throw ExitCode(75) }
+    }
+
+    /// What was taken so far, and where it goes.
+    private struct Collection {
+        let format: Collect.Format
+        let file: ResultFile?
+        var tally = Tally()
+        var rows: [JobResult] = []
+        var repeats = 0
+
+        /// Writes a delivery, and says what of it may be acknowledged.
+        mutating func take(_ delivery: SinkConnection.Delivery) throws -> SinkAcknowledgement.Extent {
+            let sequences = delivery.results.compactMap { $0.place?.sequence }
+            guard let file else {
+                for result in delivery.results { try write(result) }
+                try StandardOutput.flush()
+                return extent(delivery, sequences)
+            }
+            // A member that was replaced may still hold deliveries: its file must not get them any more.
+            guard delivery.generation >= file.generation || delivery.generation == 0 else { return .failed }
+            var lines: [(sequence: UInt64, generation: UInt64, text: String)] = []
+            for result in delivery.results {
+                guard let place = result.place, !file.sequences.contains(place.sequence) else {
+                    repeats += 1
+                    continue
+                }
+                lines.append((place.sequence, place.generation, result.jsonLine()))
+                tally.add(result)
+            }
+            if !lines.isEmpty { try file.append(lines) }
+            return extent(delivery, sequences)
+        }
+
+        private func extent(_ delivery: SinkConnection.Delivery, _ sequences: [UInt64]) -> SinkAcknowledgement.Extent {
+            if delivery.generation > 0, let last = sequences.max() { return .through(last) }
+            return .sequences(sequences)
+        }
+
+        private mutating func write(_ result: JobResult) throws {
+            tally.add(result)
+            switch format {
+            case .json: try StandardOutput.line(result.jsonLine())
+            case .csv: try StandardOutput.line(result.csvRow())
+            case .table: rows.append(result)
+            }
+        }
+    }
+}

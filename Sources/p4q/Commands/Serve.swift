@@ -1,0 +1,126 @@
+import ArgumentParser
+import Foundation
+import Logging
+import ServiceLifecycle
+import Synchronization
+
+/// `p4q serve`: dispatcher and workers as child processes of one command.
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run a dispatcher and workers on this machine, and start again what ends.",
+        discussion: """
+            Each is a process of its own, so that an image that crashes a decoder takes one worker down and not the queue. What follows -- \
+            goes to the workers: p4q serve --workers 2 -- --model DIR --class-set pets.yaml. A part that crashes is started again after a \
+            growing wait; one that keeps crashing ends everything with exit code 70. SIGTERM stops the workers, then the dispatcher.
+            """)
+
+    @Option(name: .long, help: "Where producers and sinks connect.")
+    var bind = "@tcp://127.0.0.1:5555"
+
+    @Option(name: .long, help: "The journal's folder.", completion: .directory)
+    var journal = "p4q-journal"
+
+    @Option(name: .long, help: "Workers to run.")
+    var workers = 1
+
+    @Option(name: .long, help: "The dispatcher's HTTP port: PORT on loopback, or HOST:PORT.")
+    var http: String?
+
+    @Option(name: .long, help: "The dispatcher's own key file, if producers and sinks come over a network.", completion: .file())
+    var key: String?
+
+    @Option(name: .long, help: "The folder of public keys that may connect.", completion: .directory)
+    var allow: String?
+
+    @OptionGroup var logOptions: LogOptions
+
+    @Argument(parsing: .postTerminator, help: "Arguments for `p4q worker`.")
+    var workerArguments: [String] = []
+
+    func validate() throws {
+        if workers < 0 || workers > 256 { throw ValidationError("--workers is 0 to 256") }
+        if key != nil && workers > 0 {
+            throw ValidationError("with keys, run the workers by themselves (p4q worker --key …), and this with --workers 0")
+        }
+    }
+
+    /// A part that crashed again and again.
+    struct KeepsCrashing: Error, CustomStringConvertible {
+        let part: String
+        let status: String
+        var description: String { "\(part) keeps ending (\(status)); its last lines above say why" }
+    }
+
+    func run() async throws {
+        let logger = logOptions.makeLogger("p4q.serve")
+        // Workers need no port of the machine: they come by a socket in the journal's folder.
+        try FileManager.default.createDirectory(atPath: journal, withIntermediateDirectories: true)
+        let local = "ipc://" + URL(fileURLWithPath: journal).appendingPathComponent("workers.sock").path
+        var arguments = ["dispatch", "--bind", bind, "--journal", journal]
+        if let http { arguments += ["--http", http] }
+        if let key, let allow { arguments += ["--key", key, "--allow", allow] } else { arguments += ["--bind-workers", "@" + local] }
+        var parts: [any Service] = [ChildProcess(name: "dispatcher", arguments: arguments, logger: logger)]
+        for index in 0..<workers {
+            let name = "\(ProcessInfo.processInfo.hostName)-\(index)"
+            parts.append(
+                ChildProcess(
+                    name: "worker-\(index)", arguments: ["worker", "--dispatcher", local, "--name", name] + workerArguments, logger: logger)
+            )
+        }
+        // Services stop in the reverse of their order: workers first, so that the dispatcher still takes their answers.
+        try await ServiceRunner.run(parts, logger: logger)
+    }
+}
+
+/// A process that is started again when it ends by itself.
+struct ChildProcess: Service {
+    let name: String
+    let arguments: [String]
+    let logger: Logger
+
+    /// So many ends within so long are a part that keeps crashing.
+    private static let crashes = 5
+    private static let window = Duration.seconds(60)
+    private static let stopLimit = Duration.seconds(25)
+
+    /// The process that runs now; who stops it looks here.
+    private final class Running: Sendable {
+        private let value = Mutex<Int32?>(nil)
+        var pid: Int32? {
+            get { value.withLock { $0 } }
+            set { value.withLock { $0 = newValue } }
+        }
+    }
+
+    func run() async throws {
+        let running = Running()
+        var ends: [ContinuousClock.Instant] = []
+        while !Task.isShuttingDownGracefully && !Task.isCancelled {
+            let process = Process()
+            process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+            process.arguments = arguments
+            process.standardInput = FileHandle.nullDevice
+            try process.run()
+            running.pid = process.processIdentifier
+            logger.info("started", metadata: ["part": "\(name)", "pid": "\(process.processIdentifier)"])
+            await withGracefulShutdownHandler {
+                while process.isRunning { try? await Task.sleep(for: .milliseconds(50)) }
+            } onGracefulShutdown: {
+                guard let pid = running.pid else { return }
+                kill(pid, SIGTERM)
+                Task {
+                    try? await Task.sleep(for: Self.stopLimit)
+                    if running.pid == pid { kill(pid, SIGKILL) }
+                }
+            }
+            running.pid = nil
+            if Task.isShuttingDownGracefully || Task.isCancelled { break }
+            let status = process.terminationReason == .exit ? "exit \(process.terminationStatus)" : "signal \(process.terminationStatus)"
+            logger.error("ended by itself", metadata: ["part": "\(name)", "status": "\(status)"])
+            ends = ends.filter { ContinuousClock.now - $0 < Self.window } + [.now]
+            if ends.count >= Self.crashes { throw Serve.KeepsCrashing(part: name, status: status) }
+            let wait = Duration.milliseconds(100 << min(ends.count * 2, 6))
+            try? await cancelWhenGracefulShutdown { try await Task.sleep(for: wait) }
+        }
+    }
+}
