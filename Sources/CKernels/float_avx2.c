@@ -6,8 +6,11 @@
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 #include "float_math.inc"
 #include "float_body.inc"
+#include "float_gradients.inc"
 #pragma clang attribute pop
 
 const p4q_float_kernels p4q_float_avx2 = {layer_norm, softmax, add_bias, bias_quick_gelu, bias_gelu, dot_rows, normalize, exp_all,
-                                          quantization_error, range};
+                                          quantization_error, range,
+                                          layer_norm_gradient, softmax_gradient, quick_gelu_gradient, gelu_gradient,
+                                          normalize_gradient, clip_gradient, requantize};
 #endif

@@ -26,6 +26,7 @@
 #define P4Q_ERF_A4 -1.453152027f
 #define P4Q_ERF_A5 1.061405429f
 #define P4Q_SQRT_HALF 0.70710678118654752f
+#define P4Q_NORMAL_PEAK 0.39894228040143268f  // 1 / sqrt(2 pi)
 
 // Elements whose squared errors are added in float before they go into the double total.
 #define P4Q_ERROR_BLOCK 1024

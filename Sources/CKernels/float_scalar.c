@@ -31,7 +31,8 @@ static float exp_one(float x) {
 
 static float quick_gelu_one(float v) { return v / (1.0f + exp_one(v * -P4Q_QUICK_GELU)); }
 
-static float gelu_one(float v) {
+// 1 + erf(v / sqrt 2)
+static float one_plus_erf(float v) {
     float x = v * P4Q_SQRT_HALF;
     float a = x < 0 ? -x : x;
     float t = 1.0f / fmaf(P4Q_ERF_P, a, 1.0f);
@@ -41,8 +42,11 @@ static float gelu_one(float v) {
     p = fmaf(p, t, P4Q_ERF_A2);
     p = fmaf(p, t, P4Q_ERF_A1);
     float e = fmaf(-(p * t), exp_one(-(a * a)), 1.0f);
-    return (v * 0.5f) * (1.0f + (x < 0 ? -e : e));
+    return 1.0f + (x < 0 ? -e : e);
 }
+
+static float gelu_one(float v) { return (v * 0.5f) * one_plus_erf(v); }
+static float normal_distribution(float v) { return 0.5f * one_plus_erf(v); }
 
 static float sum_lanes(float lanes[LANES]) {
     for (int half = LANES / 2; half > 0; half /= 2)
@@ -143,5 +147,77 @@ static void range(const float *x, size_t n, float *low, float *high) {
     *high = h;
 }
 
+static void layer_norm_gradient(const float *g, size_t g_stride, const float *x, size_t x_stride, const float *gamma, float epsilon, size_t rows,
+                                size_t n, float *dx, size_t dx_stride, float *dgamma, float *dbeta) {
+    for (size_t r = 0; r < rows; r++, g += g_stride, x += x_stride, dx += dx_stride) {
+        float sums[LANES] = {0}, squares[LANES] = {0}, plain[LANES] = {0}, weighted[LANES] = {0};
+        for (size_t i = 0; i < n; i++) sums[i % LANES] = sums[i % LANES] + x[i];
+        float mean = sum_lanes(sums) / (float)n;
+        for (size_t i = 0; i < n; i++) squares[i % LANES] = fmaf(x[i] - mean, x[i] - mean, squares[i % LANES]);
+        float root = 1.0f / sqrtf(sum_lanes(squares) / (float)n + epsilon);
+        for (size_t i = 0; i < n; i++) {
+            float h = g[i] * gamma[i];
+            plain[i % LANES] = plain[i % LANES] + h;
+            weighted[i % LANES] = fmaf(h, (x[i] - mean) * root, weighted[i % LANES]);
+        }
+        float a = sum_lanes(plain) / (float)n, b = sum_lanes(weighted) / (float)n;
+        for (size_t i = 0; i < n; i++) {
+            float u = (x[i] - mean) * root;
+            dx[i] = fmaf(root, fmaf(-u, b, g[i] * gamma[i] - a), dx[i]);
+            if (dgamma) dgamma[i] = fmaf(g[i], u, dgamma[i]);
+            if (dbeta) dbeta[i] = dbeta[i] + g[i];
+        }
+    }
+}
+
+static void softmax_gradient(float *g, size_t g_stride, const float *y, size_t y_stride, float scale, size_t rows, size_t n, size_t first,
+                             size_t step) {
+    for (size_t r = 0; r < rows; r++, g += g_stride, y += y_stride) {
+        size_t count = first + step * r < n ? first + step * r : n;
+        float mean = dot(g, y, count);
+        for (size_t i = 0; i < count; i++) g[i] = (scale * y[i]) * (g[i] - mean);
+        for (size_t i = count; i < n; i++) g[i] = 0;
+    }
+}
+
+static void quick_gelu_gradient(float *g, const float *v, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float s = 1.0f / (1.0f + exp_one(v[i] * -P4Q_QUICK_GELU));
+        g[i] = g[i] * fmaf((v[i] * P4Q_QUICK_GELU) * s, 1.0f - s, s);
+    }
+}
+
+static void gelu_gradient(float *g, const float *v, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float x = v[i] * P4Q_SQRT_HALF, density = P4Q_NORMAL_PEAK * exp_one(-(x * x));
+        g[i] = g[i] * fmaf(v[i], density, normal_distribution(v[i]));
+    }
+}
+
+static void normalize_gradient(const float *g, const float *x, size_t n, float *dx) {
+    float squares = dot(x, x, n);
+    float scale = squares > 0 ? 1.0f / sqrtf(squares) : 0.0f;
+    float along = (dot(g, x, n) * scale) * scale;
+    for (size_t i = 0; i < n; i++) dx[i] = fmaf(-along, x[i], g[i]) * scale;
+}
+
+static void clip_gradient(float *g, const float *x, size_t n, float inverse_scale, float zero, float top) {
+    for (size_t i = 0; i < n; i++) {
+        float r = rintf(fmaf(x[i], inverse_scale, zero));
+        g[i] = r >= 0 && r <= top ? g[i] : 0;
+    }
+}
+
+static void requantize(const float *x, size_t n, float inverse_scale, float scale, float zero, float top, float *y) {
+    for (size_t i = 0; i < n; i++) {
+        float q = fmaf(x[i], inverse_scale, zero);
+        q = q > 0 ? q : 0;
+        q = q < top ? q : top;
+        y[i] = (rintf(q) - zero) * scale;
+    }
+}
+
 const p4q_float_kernels p4q_float_scalar = {layer_norm, softmax, add_bias, bias_quick_gelu, bias_gelu, dot_rows, normalize, exp_all,
-                                            quantization_error, range};
+                                            quantization_error, range,
+                                            layer_norm_gradient, softmax_gradient, quick_gelu_gradient, gelu_gradient,
+                                            normalize_gradient, clip_gradient, requantize};

@@ -30,6 +30,18 @@ package enum BLAS {
             accumulating ? 1 : 0, c, blasint(cStride))
     }
 
+    /// `c[m, n] = a[k, m]^T * b[k, n]`, or `+=` where `accumulating`: a weight's gradient from k rows. Strides are in elements.
+    package static func multiply(
+        m: Int, n: Int, k: Int, transposedA a: UnsafePointer<Float>, aStride: Int, b: UnsafePointer<Float>, bStride: Int,
+        c: UnsafeMutablePointer<Float>, cStride: Int, accumulating: Bool = false
+    ) {
+        if m == 0 || n == 0 { return }
+        _ = singleThreaded
+        cblas_sgemm(
+            CblasRowMajor, CblasTrans, CblasNoTrans, blasint(m), blasint(n), blasint(k), 1, a, blasint(aStride), b, blasint(bStride),
+            accumulating ? 1 : 0, c, blasint(cStride))
+    }
+
     /// Runs `body` with OpenBLAS's own `threads`, as a benchmark's yardstick. Nothing else may call BLAS meanwhile.
     package static func withOwnThreads<R>(_ threads: Int, _ body: () throws -> R) rethrows -> R {
         _ = singleThreaded

@@ -5,7 +5,7 @@ internal import CKernels
 /// Pointers are rows of a row-major matrix; `stride` is in elements. The caller guarantees the extents.
 package struct FloatKernels: Sendable {
     // Safe: points at a constant table in the C library, which is never written.
-    nonisolated(unsafe) private let table: UnsafePointer<p4q_float_kernels>
+    nonisolated(unsafe) let table: UnsafePointer<p4q_float_kernels>
 
     package init(_ instructionSet: InstructionSet = .best) {
         precondition(instructionSet.isSupported, "this machine cannot run \(instructionSet.rawValue)")

@@ -35,6 +35,26 @@ typedef struct {
     double (*quantization_error)(const float *x, size_t n, float scale, float zero, float top);
     // low = min, high = max of x and of what they held; NaN is ignored.
     void (*range)(const float *x, size_t n, float *low, float *high);
+
+    // Gradients. `g` is the gradient of an operation's output and, where nothing else is said, becomes in place that of its input.
+
+    // dx[r, :] += the gradient of layer_norm's input, from that of its output; the same mean and root as layer_norm's.
+    // h = g gamma, u = (x - mean) root: dx + root ((h - sum h / n) - u (sum h u / n)). Where not NULL, dgamma += g u and dbeta += g, row by row.
+    void (*layer_norm_gradient)(const float *g, size_t g_stride, const float *x, size_t x_stride, const float *gamma, float epsilon, size_t rows,
+                                size_t n, float *dx, size_t dx_stride, float *dgamma, float *dbeta);
+    // g[r, 0..<count[r]] = (scale y) (g - sum g y) with y = softmax's output; elements past count[r], up to n, become 0.
+    void (*softmax_gradient)(float *g, size_t g_stride, const float *y, size_t y_stride, float scale, size_t rows, size_t n, size_t first,
+                             size_t step);
+    // g = g (s + 1.702 v s (1 - s)) with s = sigmoid(1.702 v)
+    void (*quick_gelu_gradient)(float *g, const float *v, size_t n);
+    // g = g (Phi(v) + v phi(v))
+    void (*gelu_gradient)(float *g, const float *v, size_t n);
+    // dx = (g - y (g . y)) / |x| with y = x / |x|; 0 where x is zero
+    void (*normalize_gradient)(const float *g, const float *x, size_t n, float *dx);
+    // The straight-through rule: g stays where roundeven(fma(x, inverse_scale, zero)) lies in 0...top, and becomes 0 elsewhere.
+    void (*clip_gradient)(float *g, const float *x, size_t n, float inverse_scale, float zero, float top);
+    // x = (code - zero) scale with code as an epilogue makes it
+    void (*requantize)(const float *x, size_t n, float inverse_scale, float scale, float zero, float top, float *y);
 } p4q_float_kernels;
 
 // The table for `isa`. Sets without float kernels of their own (AVX-VNNI, the NEON extensions) share those of the set they extend.
