@@ -3,7 +3,7 @@ package enum ColourName: String, CaseIterable, Sendable {
     case red, orange, yellow, green, teal, blue, purple, pink, brown, black, white, gray
 
     /// Red, green and blue, 0 to 255; a picture's own shade lies nearby.
-    var base: Colour {
+    package var base: Colour {
         switch self {
         case .red: Colour(212, 38, 36)
         case .orange: Colour(243, 132, 26)
@@ -46,7 +46,7 @@ package enum BackgroundStyle: String, CaseIterable, Sendable {
 }
 
 /// A colour in sRGB, 0 to 255 a channel.
-struct Colour: Sendable {
+package struct Colour: Sendable {
     var red: Float
     var green: Float
     var blue: Float
@@ -58,7 +58,7 @@ struct Colour: Sendable {
     }
 
     /// Squared distance, with the eye's weights.
-    func distance(_ other: Colour) -> Float {
+    package func distance(_ other: Colour) -> Float {
         let (r, g, b) = (red - other.red, green - other.green, blue - other.blue)
         return 2 * r * r + 4 * g * g + 3 * b * b
     }

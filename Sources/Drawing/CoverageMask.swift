@@ -1,10 +1,10 @@
 /// How much of each pixel of a square picture an outline covers, 0 to 1: exact areas, by summing the signed areas beneath the edges.
 ///
 /// Where contours overlap, the sum is cut at 1.
-struct CoverageMask {
+package struct CoverageMask {
     let side: Int
     /// [side, side]
-    private(set) var values: [Float]
+    package private(set) var values: [Float]
     /// Rows that may hold anything but 0.
     private(set) var rows: Range<Int> = 0..<0
 
@@ -13,7 +13,7 @@ struct CoverageMask {
         values = [Float](repeating: 0, count: side * side)
     }
 
-    init(_ outline: Outline, side: Int) {
+    package init(_ outline: Outline, side: Int) {
         self.init(side: side)
         fill(outline)
     }

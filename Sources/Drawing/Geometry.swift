@@ -1,7 +1,7 @@
 /// A place in the plane; y grows downwards.
-struct Point: Sendable, Equatable {
-    var x: Double
-    var y: Double
+package struct Point: Sendable, Equatable {
+    package var x: Double
+    package var y: Double
 
     static func + (a: Point, b: Point) -> Point { Point(x: a.x + b.x, y: a.y + b.y) }
     static func - (a: Point, b: Point) -> Point { Point(x: a.x - b.x, y: a.y - b.y) }
@@ -11,8 +11,8 @@ struct Point: Sendable, Equatable {
 }
 
 /// Sine and cosine of a turn (1 is a full circle) from additions and products alone: libm's last bit differs between systems.
-enum Turn {
-    static func sine(_ turn: Double) -> Double {
+package enum Turn {
+    package static func sine(_ turn: Double) -> Double {
         // To the first eighth of a circle by symmetry, then Taylor to 1e-16.
         var t = turn - turn.rounded(.down)
         var sign = 1.0
@@ -21,7 +21,7 @@ enum Turn {
         return sign * (t <= 0.125 ? sineSeries(t * 2 * Double.pi) : cosineSeries((0.25 - t) * 2 * Double.pi))
     }
 
-    static func cosine(_ turn: Double) -> Double { sine(turn + 0.25) }
+    package static func cosine(_ turn: Double) -> Double { sine(turn + 0.25) }
 
     private static func sineSeries(_ x: Double) -> Double {
         let s = x * x
@@ -36,13 +36,17 @@ enum Turn {
 }
 
 /// `x' = a x + c y + tx`, `y' = b x + d y + ty`
-struct Transform: Sendable {
+package struct Transform: Sendable {
     var a = 1.0
     var b = 0.0
     var c = 0.0
     var d = 1.0
     var tx = 0.0
     var ty = 0.0
+
+    package init(a: Double = 1, b: Double = 0, c: Double = 0, d: Double = 1, tx: Double = 0, ty: Double = 0) {
+        (self.a, self.b, self.c, self.d, self.tx, self.ty) = (a, b, c, d, tx, ty)
+    }
 
     func callAsFunction(_ p: Point) -> Point { Point(x: a * p.x + c * p.y + tx, y: b * p.x + d * p.y + ty) }
 

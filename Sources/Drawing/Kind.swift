@@ -9,27 +9,24 @@ package enum Kind: String, CaseIterable, Sendable {
     case house, boat, car, rocket, plane
     // Plants and animals.
     case tree, flower, leaf, mushroom, apple, fish, bird, cat, butterfly, snake, turtle
-
-    /// "a" or "an".
-    var article: String { "aeiou".contains(rawValue.first ?? " ") ? "an" : "a" }
 }
 
 /// A part of a drawing, in the order in which they are painted.
-struct Part: Sendable {
-    enum Role: Sendable {
+package struct Part: Sendable {
+    package enum Role: Sendable {
         /// In the object's colour and texture.
         case body
         /// In a darker or lighter shade of it, plain.
         case detail
     }
 
-    let role: Role
-    let outline: Outline
+    package let role: Role
+    package let outline: Outline
 }
 
 extension Kind {
     /// The kind's drawing in a box of 100 x 100.
-    var parts: [Part] { Self.drawings[self] ?? [] }
+    package var parts: [Part] { Self.drawings[self] ?? [] }
 
     private static let drawings: [Kind: [Part]] = Dictionary(
         uniqueKeysWithValues: allCases.map { kind in

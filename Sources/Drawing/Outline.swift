@@ -1,8 +1,9 @@
 /// Closed contours. Those that fill run clockwise on the screen and holes the other way, so that the sum of their signed areas is the filled part.
-struct Outline: Sendable {
-    var contours: [[Point]] = []
+package struct Outline: Sendable {
+    package var contours: [[Point]] = []
 
-    func mapped(_ transform: Transform) -> Outline { Outline(contours: contours.map { $0.map { transform($0) } }) }
+    /// Each point moved.
+    package func mapped(_ transform: Transform) -> Outline { Outline(contours: contours.map { $0.map { transform($0) } }) }
 
     /// Adds a contour, turned so that it fills or cuts.
     mutating func add(_ contour: [Point], isHole: Bool = false) {
@@ -47,7 +48,7 @@ extension Outline {
     /// In lower case p, c, e, r are holes.
     ///
     /// - Precondition: the text is well formed; it is part of the program.
-    init(_ text: String) {
+    package init(_ text: String) {
         var command: Character = " "
         var numbers: [Double] = []
         for word in text.split(separator: " ") {

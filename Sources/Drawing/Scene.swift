@@ -79,11 +79,11 @@ extension Array {
 }
 
 /// What the world's pictures depend on. A change makes other pictures, to which no published figure belongs.
-enum WorldParameters {
+package enum WorldParameters {
     /// Sides of a picture, in pixels.
     static let side = 96
     /// The least squared distance (`Colour.distance`) of an object's colour from its background's: brown on red would be a guess.
-    static let leastContrast: Float = 45_000
+    package static let leastContrast: Float = 45_000
     static let clutterProbability = 0.4
     static let coverProbability = 0.2
     /// How much of a sRGB level a colour's shade varies.

@@ -7,6 +7,7 @@ import Quantization
 import Services
 import Tensors
 import Transport
+import Tuning
 
 /// What a person reads when a command can't go on, and the exit code that a script sees.
 enum CommandFailure {
@@ -22,7 +23,7 @@ enum CommandFailure {
     private static func exitCode(_ error: any Error) -> ExitCode? {
         switch error {
         case CLIPError.unreadable, CLIPError.missingFile: ExitCode(66)
-        case is CLIPError, is ImagingError, is DatasetError, is TensorsError, is QuantizationError: ExitCode(65)
+        case is CLIPError, is ImagingError, is DatasetError, is TensorsError, is QuantizationError, is PretrainingError: ExitCode(65)
         case is TransportError: ExitCode(69)
         case is QueueWorker.UnsentResults: ExitCode(75)
         default: nil

@@ -14,8 +14,8 @@ struct P4Q: AsyncParsableCommand {
             """,
         version: "p4q 0.1.0",
         subcommands: [
-            Classify.self, Quantize.self, Worker.self, Push.self, Collect.self, Draw.self, Model.self, Embed.self, Tokenize.self,
-            Preprocess.self, Bench.self, Kernels.self,
+            Classify.self, Quantize.self, Worker.self, Push.self, Collect.self, Draw.self, Pretrain.self, Model.self, Embed.self,
+            Tokenize.self, Preprocess.self, Bench.self, Kernels.self,
         ])
 
     static func main() async {

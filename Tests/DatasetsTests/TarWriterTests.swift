@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import Datasets
+import Datasets
 
 @Suite struct TarWriterTests {
     @Test func `What is written is read back: names, labels and bytes, of sizes around a block`() throws {

@@ -2,7 +2,7 @@ import Crypto
 import Imaging
 import Testing
 
-@testable import Drawing
+import Drawing
 
 @Suite struct PictureTests {
     private func digest(_ domain: DrawingDomain, seed: UInt64, indices: Range<UInt64>) throws -> String {

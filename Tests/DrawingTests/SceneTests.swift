@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Drawing
+import Drawing
 
 @Suite struct SceneTests {
     @Test func `Combinations held out of training never occur in it, and nothing else occurs in the held-out stream`() {
