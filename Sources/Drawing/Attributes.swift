@@ -33,9 +33,9 @@ package enum Size: String, CaseIterable, Sendable {
     /// The box's side as a part of the picture's.
     var scale: ClosedRange<Double> {
         switch self {
-        case .small: 0.46...0.56
-        case .medium: 0.60...0.72
-        case .large: 0.76...0.90
+        case .small: 0.52...0.60
+        case .medium: 0.64...0.74
+        case .large: 0.78...0.90
         }
     }
 }

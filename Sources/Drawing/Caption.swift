@@ -17,20 +17,31 @@ package struct Caption: Sendable, Equatable {
         }
     }
 
+    /// How much a sentence says.
+    package enum Style: Sendable {
+        /// The kind and nothing else.
+        case bare
+        /// Attributes too, each with its probability.
+        case full
+        /// One of the two.
+        case either
+    }
+
     package let text: String
     package let mentioned: Set<Attribute>
 
-    /// How many sentences name the kind and nothing else.
+    /// How many of either style name the kind and nothing else.
     private static let bareProbability = 0.35
     private static let openings = [
         "a photo of", "a photo of", "a photo of", "a picture of", "an image of", "a drawing of", "a close view of", "there is", "this is",
     ]
 
     /// Sentence `variant` about a scene, from a grammar: "a photo of a small striped red fish on a blue background".
-    package init(_ scene: Scene, variant: UInt64 = 0) {
+    package init(_ scene: Scene, style: Style = .either, variant: UInt64 = 0) {
         var random = CounterRandom(seed: scene.seed &+ variant &* 0x632B_E59B_D9B4_E019, index: scene.index, purpose: .caption)
         var mentioned: Set<Attribute> = []
-        if !random.chance(Self.bareProbability) {
+        let isBare = random.chance(Self.bareProbability)
+        if style == .full || (style == .either && !isBare) {
             for attribute in Attribute.allCases where random.chance(attribute.probability) { mentioned.insert(attribute) }
             // A style is said of a background whose colour is said.
             if mentioned.contains(.backgroundStyle) { mentioned.insert(.background) }

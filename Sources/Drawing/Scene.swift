@@ -17,8 +17,8 @@ package struct Scene: Sendable, Equatable {
         var turn: ClosedRange<Double> {
             switch self {
             case .upright: -0.02...0.02
-            case .left: -0.11 ... -0.045
-            case .right: 0.045...0.11
+            case .left: -0.075 ... -0.035
+            case .right: 0.035...0.075
             }
         }
     }
@@ -26,14 +26,14 @@ package struct Scene: Sendable, Equatable {
     package let kind: Kind
     package let colour: ColourName
     package let texture: Texture
-    package let size: Size
+    package private(set) var size: Size
     package let lean: Lean
     package let background: ColourName
-    package let backgroundStyle: BackgroundStyle
+    package private(set) var backgroundStyle: BackgroundStyle
     /// Whether small things lie behind the object.
-    package let isCluttered: Bool
+    package private(set) var isCluttered: Bool
     /// Whether something in front hides a part of the object.
-    package let isCovered: Bool
+    package private(set) var isCovered: Bool
     /// Names the picture's own streams of numbers.
     let seed: UInt64
     let index: UInt64
@@ -56,6 +56,13 @@ package struct Scene: Sendable, Equatable {
         backgroundStyle = random.pick(BackgroundStyle.allCases)
         isCluttered = random.chance(WorldParameters.clutterProbability)
         isCovered = random.chance(WorldParameters.coverProbability)
+    }
+
+    /// The same scene as a lesson for beginners: large, in full view, on a plain background.
+    package func simplified() -> Scene {
+        var scene = self
+        (scene.size, scene.backgroundStyle, scene.isCluttered, scene.isCovered) = (.large, .plain, false, false)
+        return scene
     }
 
     /// Whether a combination is kept out of training: one in eight, by a hash that depends on nothing else; at least one for every kind.
@@ -83,12 +90,16 @@ package enum WorldParameters {
     /// Sides of a picture, in pixels.
     static let side = 96
     /// The least squared distance (`Colour.distance`) of an object's colour from its background's: brown on red would be a guess.
-    package static let leastContrast: Float = 45_000
-    static let clutterProbability = 0.4
-    static let coverProbability = 0.2
+    package static let leastContrast: Float = 55_000
+    static let clutterProbability = 0.35
+    static let coverProbability = 0.15
     /// How much of a sRGB level a colour's shade varies.
     static let shade = 16.0
+    /// How far from the middle an object lies, as a part of the room that there is.
+    static let offset = 0.5
+    /// How much a texture's second shade differs from the first.
+    static let textureContrast: Float = 0.4
     /// Of the object's width and height, and of the slant.
     static let stretch = 0.88...1.12
-    static let shear = -0.1...0.1
+    static let shear = -0.06...0.06
 }

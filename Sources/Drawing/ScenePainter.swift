@@ -21,7 +21,7 @@ struct ScenePainter {
     private func paintObject(_ canvas: inout Canvas) {
         var random = CounterRandom(seed: scene.seed, index: scene.index, purpose: .shape)
         let extent = random.uniform(scene.size.scale) * Double(side)
-        let slack = max(0, Double(side) - extent) / 2 * 0.8
+        let slack = max(0, Double(side) - extent) / 2 * WorldParameters.offset
         let centre = Point(
             x: Double(side) / 2 + random.uniform(-slack...slack), y: Double(side) / 2 + random.uniform(-slack...slack))
         let mirror = random.chance(0.5) ? -1.0 : 1.0
@@ -66,7 +66,7 @@ struct ScenePainter {
 
     private func paintClutter(_ canvas: inout Canvas) {
         var random = CounterRandom(seed: scene.seed, index: scene.index, purpose: .clutter)
-        for _ in 0..<(5 + random.below(7)) {
+        for _ in 0..<(4 + random.below(6)) {
             let spot = Point(x: random.uniform(0...Double(side)), y: random.uniform(0...Double(side)))
             let radius = Double(side) * random.uniform(0.025...0.07)
             let colour = random.pick(ColourName.allCases).base.varied(&random, by: 30).mixed(scene.background.base, 0.3)

@@ -14,7 +14,8 @@ struct TextureFill {
     init(_ texture: Texture, base: Colour, extent: Double, _ random: inout CounterRandom) {
         self.texture = texture
         self.base = base
-        other = base.brightness > 135 ? base.mixed(Colour(18, 18, 24), 0.5) : base.mixed(Colour(252, 252, 250), 0.55)
+        let opposite = base.brightness > 135 ? Colour(18, 18, 24) : Colour(252, 252, 250)
+        other = base.mixed(opposite, WorldParameters.textureContrast)
         let turn = texture == .shaded ? random.uniform(0...1) : random.uniform(0...0.5)
         (ux, uy) = (Turn.cosine(turn), Turn.sine(turn))
         switch texture {
@@ -41,11 +42,11 @@ struct TextureFill {
             return base.mixed(other, Float(min(1, max(0, edge + 0.5))))
         case .shaded:
             let t = Float(min(1, max(-1, (x * ux + y * uy) / period * 2.2)))
-            return t > 0 ? base.mixed(Colour(250, 250, 250), 0.6 * t) : base.mixed(Colour(12, 12, 20), -0.6 * t)
+            return t > 0 ? base.mixed(Colour(250, 250, 250), 0.5 * t) : base.mixed(Colour(12, 12, 20), -0.5 * t)
         case .grainy:
             let cell = CounterRandom.mix(
                 noise ^ UInt64(bitPattern: Int64(x / 2 + 4096)) &* 8191 ^ UInt64(bitPattern: Int64(y / 2 + 4096)) << 20)
-            return base.mixed(cell & 1 == 0 ? Colour(8, 8, 12) : Colour(252, 252, 252), Float(cell >> 40) * 0x1p-24 * 0.62)
+            return base.mixed(cell & 1 == 0 ? Colour(8, 8, 12) : Colour(252, 252, 252), Float(cell >> 40) * 0x1p-24 * 0.5)
         }
     }
 

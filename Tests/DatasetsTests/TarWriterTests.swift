@@ -10,7 +10,7 @@ import Datasets
         defer { try? FileManager.default.removeItem(at: folder) }
         let path = folder.appendingPathComponent("a.tar").path
         let sizes = [0, 1, 511, 512, 513, 5000]
-        let writer = try TarWriter(path: path)
+        let writer = try Datasets.TarWriter(path: path)
         for size in sizes {
             try writer.add("\(size).png", [UInt8](repeating: UInt8(size % 251), count: size))
             try writer.add("\(size).cls", Array("fish".utf8))
@@ -26,6 +26,6 @@ import Datasets
     }
 
     @Test func `An archive that can't be made is an error that names it`() {
-        #expect(throws: DatasetError.self) { try TarWriter(path: "/nowhere/at/all.tar") }
+        #expect(throws: DatasetError.self) { try Datasets.TarWriter(path: "/nowhere/at/all.tar") }
     }
 }

@@ -12,14 +12,14 @@ struct DoubleCLIP {
 
     /// The loss of `batch` with these parameters, in the layout's order.
     func loss(_ parameters: [Double], _ batch: ContrastiveBatch) -> Double {
-        let count = batch.prompts.count
         let bytes = configuration.imageSide * configuration.imageSide * 3
+        let (count, captions) = (batch.crops.count / bytes, batch.prompts.count)
         let images = (0..<count).map { unit(image(parameters, Array(batch.crops[$0 * bytes..<($0 + 1) * bytes]))) }
         let texts = batch.prompts.map { unit(text(parameters, $0)) }
         let scale = exp(parameters[layout["logit_scale"]])
         let logits = images.map { image in texts.map { zip(image, $0).reduce(0) { $0 + $1.0 * $1.1 } * scale } }
-        let matches = (0..<count).map { row in (0..<count).map { batch.matches[row * count + $0] } }
-        func transposed<T>(_ x: [[T]]) -> [[T]] { (0..<count).map { column in x.map { $0[column] } } }
+        let matches = (0..<count).map { row in (0..<captions).map { batch.matches[row * captions + $0] } }
+        func transposed<T>(_ x: [[T]]) -> [[T]] { (0..<captions).map { column in x.map { $0[column] } } }
         return (crossEntropy(logits, matches) + crossEntropy(transposed(logits), transposed(matches))) / 2
     }
 

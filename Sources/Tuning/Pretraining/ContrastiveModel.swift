@@ -1,13 +1,13 @@
 package import CLIP
 package import Tensors
 
-/// Pairs of pictures and captions for one step.
+/// Pictures and captions for one step.
 package struct ContrastiveBatch: Sendable {
     /// [count, side, side, 3]
     package var crops: [UInt8]
     /// Tokens, start and end included.
     package var prompts: [[Int32]]
-    /// [count, count], whether the column's caption is true of the row's picture.
+    /// [pictures, prompts], whether the column's caption is true of the row's picture; every row and every column has one that is.
     package var matches: [Bool]
 
     package init(crops: [UInt8], prompts: [[Int32]], matches: [Bool]) {
@@ -58,14 +58,16 @@ package final class ContrastiveModel {
 
     /// The loss of `batch`; `gradients` afterwards are those of all parameters.
     package func evaluate(_ batch: ContrastiveBatch, pool: ThreadPool) -> Evaluation {
-        let (count, width) = (batch.prompts.count, configuration.projectionWidth)
+        let width = configuration.projectionWidth
         let bytes = configuration.imageSide * configuration.imageSide * 3
-        precondition(batch.crops.count == count * bytes, "\(batch.crops.count) bytes for \(count) pictures")
-        var (images, texts) = ([Float](repeating: 0, count: count * width), [Float](repeating: 0, count: count * width))
+        let (pictures, captions) = (batch.crops.count / bytes, batch.prompts.count)
+        precondition(batch.crops.count == pictures * bytes, "\(batch.crops.count) bytes are not whole pictures of \(bytes)")
+        var (images, texts) = ([Float](repeating: 0, count: pictures * width), [Float](repeating: 0, count: captions * width))
         var (imageGradient, textGradient) = (images, texts)
         // Safe: each lane is taken by one thread at a time and writes rows of its own.
         nonisolated(unsafe) let lanes = lanes
-        let shares = lanes.indices.map { count * $0 / lanes.count..<count * ($0 + 1) / lanes.count }
+        func shares(_ count: Int) -> [Range<Int>] { lanes.indices.map { count * $0 / lanes.count..<count * ($0 + 1) / lanes.count } }
+        let (imageShares, textShares) = (shares(pictures), shares(captions))
         parameters.withUnsafeBufferPointer { parameters in
             guard let parameters = parameters.baseAddress else { return }
             batch.crops.withUnsafeBufferPointer { crops in
@@ -73,17 +75,18 @@ package final class ContrastiveModel {
                     texts.withUnsafeMutableBufferPointer { texts in
                         guard let crops = crops.baseAddress, let images = images.baseAddress, let texts = texts.baseAddress else { return }
                         pool.forEach(lanes.count) { lane in
-                            let share = shares[lane]
-                            let place = share.lowerBound * width
+                            let (share, textShare) = (imageShares[lane], textShares[lane])
                             lanes[lane].encodeImages(
-                                crops + share.lowerBound * bytes, count: share.count, parameters, features: images + place)
-                            lanes[lane].encodeTexts(batch.prompts[share], parameters, features: texts + place)
+                                crops + share.lowerBound * bytes, count: share.count, parameters,
+                                features: images + share.lowerBound * width)
+                            lanes[lane].encodeTexts(
+                                batch.prompts[textShare], parameters, features: texts + textShare.lowerBound * width)
                         }
                     }
                 }
             }
         }
-        let result = ContrastiveLoss(kernels: kernels, count: count, width: width).evaluate(
+        let result = ContrastiveLoss(kernels: kernels, pictures: pictures, captions: captions, width: width).evaluate(
             images: images, texts: texts, matches: batch.matches, scale: scale, imageGradient: &imageGradient, textGradient: &textGradient)
         parameters.withUnsafeBufferPointer { parameters in
             imageGradient.withUnsafeBufferPointer { imageGradient in
@@ -92,10 +95,9 @@ package final class ContrastiveModel {
                         let texts = textGradient.baseAddress
                     else { return }
                     pool.forEach(lanes.count) { lane in
-                        let place = shares[lane].lowerBound * width
                         lanes[lane].clear()
-                        lanes[lane].addImageGradients(images + place, parameters)
-                        lanes[lane].addTextGradients(texts + place, parameters)
+                        lanes[lane].addImageGradients(images + imageShares[lane].lowerBound * width, parameters)
+                        lanes[lane].addTextGradients(texts + textShares[lane].lowerBound * width, parameters)
                     }
                 }
             }

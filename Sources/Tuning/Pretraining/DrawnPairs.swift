@@ -15,15 +15,22 @@ struct DrawnPairs: Sendable {
         (0..<UInt64(count)).map { Caption(Scene(seed: seed, index: $0, split: .training)).text }
     }
 
-    /// Pairs `range` of the stream. Combinations that are held out never occur.
-    func batch(_ range: Range<UInt64>, pool: ThreadPool) throws -> ContrastiveBatch {
-        let scenes = range.map { Scene(seed: seed, index: $0, split: .training) }
-        let captions = scenes.map { Caption($0) }
-        let prompts = try captions.map { try tokenizer.encode($0.text, contextLength: contextLength, truncating: false) }
+    /// Pictures `range` of the stream, each with two captions: one that names its kind alone, as class templates do, and one that says
+    /// more. Combinations that are held out never occur.
+    ///
+    /// - Parameter ease: how many of the pictures are simplified, 0 to 1.
+    func batch(_ range: Range<UInt64>, ease: Double, pool: ThreadPool) throws -> ContrastiveBatch {
+        let scenes = range.map { index in
+            let scene = Scene(seed: seed, index: index, split: .training)
+            var random = CounterRandom(seed: seed, index: index, purpose: .training)
+            return random.chance(ease) ? scene.simplified() : scene
+        }
+        let captions = scenes.map { ($0, Caption($0, style: .full)) } + scenes.map { ($0, Caption($0, style: .bare, variant: 1)) }
+        let prompts = try captions.map { try tokenizer.encode($0.1.text, contextLength: contextLength, truncating: false) }
         var matches: [Bool] = []
-        matches.reserveCapacity(scenes.count * scenes.count)
+        matches.reserveCapacity(scenes.count * captions.count)
         for picture in scenes {
-            for (scene, caption) in zip(scenes, captions) { matches.append(caption.isTrue(of: picture, insteadOf: scene)) }
+            for (scene, caption) in captions { matches.append(caption.isTrue(of: picture, insteadOf: scene)) }
         }
         return ContrastiveBatch(
             crops: try DrawnCrops.draw(scenes, domain: .world, preprocessor: preprocessor, pool: pool), prompts: prompts, matches: matches)

@@ -26,8 +26,13 @@ package enum PretrainingError: Error, Equatable, CustomStringConvertible {
 }
 
 extension Pretrainer {
-    /// What a checkpoint must have been written with for this pretraining to go on from it.
-    private var fingerprint: String { "\(recipe)" }
+    /// What a checkpoint must have been written with for this pretraining to go on from it: the recipe without the number of steps, which
+    /// may be shortened or lengthened on the way.
+    private var fingerprint: String {
+        var recipe = recipe
+        recipe.steps = 0
+        return "\(recipe)"
+    }
 
     /// Keeps parameters and the optimiser's state, whole or not at all.
     package func save(to url: URL) throws {

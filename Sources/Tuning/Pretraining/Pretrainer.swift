@@ -45,7 +45,7 @@ package final class Pretrainer {
     /// Takes the next step.
     package func advance(pool: ThreadPool) throws -> Progress {
         let start = UInt64(step) * UInt64(recipe.batch)
-        let batch = try pairs.batch(start..<start + UInt64(recipe.batch), pool: pool)
+        let batch = try pairs.batch(start..<start + UInt64(recipe.batch), ease: recipe.ease(step), pool: pool)
         let evaluation = model.evaluate(batch, pool: pool)
         let rate = optimizer.rate(step)
         let norm = optimizer.apply(model.gradients, to: &model.parameters, layout: model.layout, step: step, pool: pool)

@@ -6,8 +6,8 @@ package import Tensors
 /// Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, algorithm 2.
 package struct PretrainingOptimizer: Sendable {
     package struct Settings: Sendable, Equatable {
-        package var peakRate = 1e-3
-        package var warmupSteps = 200
+        package var peakRate = 1.5e-3
+        package var warmupSteps = 150
         package var weightDecay = 0.05
         package var beta1 = 0.9
         /// CLIP's: with small batches the last fifty steps say more than the last thousand.

@@ -13,17 +13,23 @@ package struct PretrainingRecipe: Sendable, Equatable {
     /// Pairs in a step.
     package var batch: Int
     package var steps: Int
+    /// Steps over which simplified pictures give way to those of the whole world.
+    package var simpleSteps: Int
     /// Parts of a batch; see `ContrastiveModel`.
     package var lanes: Int
     package var seed: UInt64
     package var optimizer: PretrainingOptimizer.Settings
 
-    /// The built-in model's. Patches of 8 pixels on pictures of 48: the smallest objects still cover three patches each way. Batches are
-    /// small because steps teach more than pairs here; seven million weight-updates per second and core are what the time is spent on.
+    /// The built-in model's. Patches of 8 pixels on pictures of 48, so that the smallest objects cover three patches each way; towers and
+    /// batches are small because a step more teaches this world more than a wider layer.
     package static let builtIn = PretrainingRecipe(
-        vision: TowerConfiguration(width: 192, depth: 6, heads: 3, mlpWidth: 768, activation: .quickGELU), imageSide: 48, patchSize: 8,
+        vision: TowerConfiguration(width: 128, depth: 6, heads: 2, mlpWidth: 512, activation: .quickGELU), imageSide: 48, patchSize: 8,
         text: TowerConfiguration(width: 128, depth: 3, heads: 2, mlpWidth: 512, activation: .quickGELU), projectionWidth: 128,
-        contextLength: 77, vocabularyLimit: 1024, batch: 128, steps: 5000, lanes: 8, seed: 20_240, optimizer: .init())
+        contextLength: 77, vocabularyLimit: 1024, batch: 128, steps: 3600, simpleSteps: 1000, lanes: 8, seed: 20_240, optimizer: .init())
+
+    /// How many pictures of step `step` are simplified: most at first, none after the first `simpleSteps`. Shapes are found sooner where
+    /// nothing else is in the picture.
+    func ease(_ step: Int) -> Double { max(0, 1 - Double(step) / Double(max(1, simpleSteps))) }
 
     func configuration(vocabularySize: Int) -> CLIPConfiguration {
         CLIPConfiguration(
