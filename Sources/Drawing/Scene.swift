@@ -24,11 +24,11 @@ package struct Scene: Sendable, Equatable {
     }
 
     package let kind: Kind
-    package let colour: ColourName
-    package let texture: Texture
+    package private(set) var colour: ColourName
+    package private(set) var texture: Texture
     package private(set) var size: Size
     package let lean: Lean
-    package let background: ColourName
+    package private(set) var background: ColourName
     package private(set) var backgroundStyle: BackgroundStyle
     /// Whether small things lie behind the object.
     package private(set) var isCluttered: Bool
@@ -58,10 +58,14 @@ package struct Scene: Sendable, Equatable {
         isCovered = random.chance(WorldParameters.coverProbability)
     }
 
-    /// The same scene as a lesson for beginners: large, in full view, on a plain background.
+    /// The same kind as a lesson for beginners: a large, dark, plain object in full view on plain white. Shapes are learned first where they
+    /// are all that differs; that they stay the same in any colours is learned after. The combination is one of training.
     package func simplified() -> Scene {
         var scene = self
         (scene.size, scene.backgroundStyle, scene.isCluttered, scene.isCovered) = (.large, .plain, false, false)
+        let dark: [ColourName] = [.black, .blue, .purple, .brown]
+        guard let colour = dark.first(where: { !Self.isHeldOut(kind, $0, .plain) }) else { return scene }
+        (scene.colour, scene.texture, scene.background) = (colour, .plain, .white)
         return scene
     }
 

@@ -31,6 +31,16 @@ import Drawing
         }
     }
 
+    @Test func `A simplified scene shows the same kind, in a combination of training`() {
+        for index in 0..<500 as Range<UInt64> {
+            let scene = Scene(seed: 8, index: index, split: .training)
+            let simple = scene.simplified()
+            #expect(simple.kind == scene.kind)
+            #expect(!Scene.isHeldOut(simple.kind, simple.colour, simple.texture))
+            #expect(simple.texture == .plain && simple.background == .white, "scene \(index)")
+        }
+    }
+
     @Test func `Backgrounds differ from their objects`() {
         for index in 0..<2_000 as Range<UInt64> {
             let scene = Scene(seed: 1, index: index, split: .all)
