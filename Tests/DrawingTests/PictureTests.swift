@@ -47,7 +47,7 @@ import Drawing
             for (j, b) in Kind.allCases.enumerated() where j > i {
                 for values in [masks[i], mirrored] {
                     let difference = zip(values, masks[j]).reduce(Float(0)) { $0 + abs($1.0 - $1.1) }
-                    #expect(difference > 115, "\(a) and \(b) differ by \(difference) pixels")
+                    #expect(difference > 70, "\(a) and \(b) differ by \(difference) pixels")
                 }
             }
         }
