@@ -51,9 +51,10 @@ let package = Package(
         // Arrows only point down.
         .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS"], swiftSettings: swift),
         .target(name: "Imaging", dependencies: ["Tensors", "CImageCodecs"], swiftSettings: swift),
+        .target(name: "Drawing", dependencies: ["Imaging"], swiftSettings: swift),
         .target(name: "CLIP", dependencies: ["Tensors", "Imaging", "CZlib", crypto, yams], swiftSettings: swift),
         .target(name: "Quantization", dependencies: ["CLIP", "Imaging", "Tensors", "CGlibc", crypto, yams], swiftSettings: swift),
-        .target(name: "Tuning", dependencies: ["Quantization", "CLIP", "Imaging", "Tensors", crypto], swiftSettings: swift),
+        .target(name: "Tuning", dependencies: ["Quantization", "CLIP", "Drawing", "Imaging", "Tensors", crypto], swiftSettings: swift),
         .target(name: "JobQueue", dependencies: [grdb, crypto, deque, heap], swiftSettings: swift),
         .target(name: "Messages", dependencies: [protobuf], swiftSettings: swift),
         .target(name: "Transport", dependencies: ["CZeroMQ"], swiftSettings: swift),
@@ -69,7 +70,8 @@ let package = Package(
         .executableTarget(
             name: "p4q",
             dependencies: [
-                "Tensors", "Imaging", "CLIP", "Quantization", "Messages", "Transport", "Datasets", "Services", "Tuning", "JobQueue", "CGlibc",
+                "Tensors", "Imaging", "Drawing", "CLIP", "Quantization", "Messages", "Transport", "Datasets", "Services", "Tuning",
+                "JobQueue", "CGlibc",
                 argumentParser, crypto, lifecycle, logging, textTable, unixSignals,
             ],
             swiftSettings: swift),
@@ -77,13 +79,14 @@ let package = Package(
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swift),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "ImagingTests", dependencies: ["Imaging", "Tensors", "TestSupport", "CZlib", crypto], swiftSettings: swift),
+        .testTarget(name: "DrawingTests", dependencies: ["Drawing", "Imaging", crypto], swiftSettings: swift),
         .testTarget(name: "CLIPTests", dependencies: ["CLIP", "Imaging", "Tensors", "TestSupport"], swiftSettings: swift),
         .testTarget(
             name: "QuantizationTests", dependencies: ["Quantization", "CLIP", "Datasets", "Imaging", "Tensors", "TestSupport"],
             swiftSettings: swift),
         .testTarget(
-            name: "TuningTests", dependencies: ["Tuning", "Quantization", "CLIP", "Imaging", "Tensors", "TestSupport"], swiftSettings: swift
-        ),
+            name: "TuningTests", dependencies: ["Tuning", "Quantization", "CLIP", "Drawing", "Imaging", "Tensors", "TestSupport"],
+            swiftSettings: swift),
         .testTarget(name: "JobQueueTests", dependencies: ["JobQueue", grdb, "TestSupport"], swiftSettings: swift),
         .testTarget(name: "MessagesTests", dependencies: ["Messages"], swiftSettings: swift),
         .testTarget(name: "TransportTests", dependencies: ["Transport", "Messages"], swiftSettings: swift),

@@ -15,7 +15,9 @@ package struct Checkpoint: Sendable {
 
     private let weights: CheckpointWeights
 
-    /// - Precondition: `tensors` has every name of `configuration.tensorShapes` that will be asked for.
+    /// Weights that lie in no file, under Hugging Face's names.
+    ///
+    /// - Precondition: every tensor of `configuration.tensorShapes` that will be asked for is there.
     package init(configuration: CLIPConfiguration, name: String, tensors: [String: FloatTensor]) {
         self.init(configuration: configuration, name: name, files: [], weights: CheckpointWeights(tensors: tensors))
     }

@@ -10,6 +10,8 @@ package enum DatasetError: Error, Hashable, Sendable {
     case truncatedArchive(path: String, offset: Int)
     /// A folder tree that is too deep or has too many entries.
     case limit(path: String, reason: String)
+    /// A file or folder can't be made or written.
+    case unwritable(path: String, reason: String)
 
     /// Stable and for programs.
     package var code: String {
@@ -19,6 +21,7 @@ package enum DatasetError: Error, Hashable, Sendable {
         case .corruptArchive: "dataset.corrupt_archive"
         case .truncatedArchive: "dataset.truncated_archive"
         case .limit: "dataset.limit"
+        case .unwritable: "dataset.unwritable"
         }
     }
 }
@@ -33,6 +36,7 @@ extension DatasetError: CustomStringConvertible {
         case .truncatedArchive(let path, let offset):
             "\(path) ends at byte \(offset), in the middle of a member: copy it again, the members before were read"
         case .limit(let path, let reason): "\(path): \(reason)"
+        case .unwritable(let path, let reason): "can't write \(path): \(reason)"
         }
     }
 }
@@ -41,7 +45,9 @@ extension DatasetError {
     /// The path of the file, folder or archive that it is about.
     package var subject: String {
         switch self {
-        case .unreadable(let path, _), .corruptArchive(let path, _, _), .truncatedArchive(let path, _), .limit(let path, _): path
+        case .unreadable(let path, _), .corruptArchive(let path, _, _), .truncatedArchive(let path, _), .limit(let path, _),
+            .unwritable(let path, _):
+            path
         case .tooLarge(let item, _, _): item
         }
     }

@@ -25,7 +25,8 @@ enum CommandFailure {
     private static func exitCode(_ error: any Error) -> ExitCode? {
         switch error {
         case CLIPError.unreadable, CLIPError.missingFile, TuningError.file(.unreadable): ExitCode(66)
-        case is CLIPError, is ImagingError, is DatasetError, is TensorsError, is QuantizationError, is TuningError: ExitCode(65)
+        case is CLIPError, is ImagingError, is DatasetError, is TensorsError, is QuantizationError, is TuningError, is PretrainingError:
+            ExitCode(65)
         case is KeyFileError: ExitCode(66)
         case is WatchPort.InvalidAddress: ExitCode(64)
         case is Serve.KeepsCrashing: ExitCode(70)

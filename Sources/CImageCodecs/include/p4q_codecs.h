@@ -49,4 +49,16 @@ void p4q_jpeg_close(p4q_jpeg *reader);
 // Inflates a zlib stream into at most `capacity` bytes. Returns how many were written; 0 for damaged data.
 size_t p4q_inflate(const uint8_t *bytes, size_t count, uint8_t *out, size_t capacity);
 
+// A file that has been made, in memory of its own.
+typedef struct {
+    uint8_t *bytes;
+    size_t count, capacity;
+} p4q_encoded;
+
+// Encode 8-bit RGB rows of width * 3 bytes, without gaps, to a file that the caller frees, whatever the status. TOO_LARGE when memory is short.
+p4q_image_status p4q_png_encode(const uint8_t *rgb, uint32_t width, uint32_t height, p4q_encoded *out);
+// Baseline, colours at half resolution, the exact integer transform; `quality` as libjpeg counts it, 1 to 100.
+p4q_image_status p4q_jpeg_encode(const uint8_t *rgb, uint32_t width, uint32_t height, int32_t quality, p4q_encoded *out);
+void p4q_encoded_free(p4q_encoded *file);
+
 #endif
