@@ -151,7 +151,9 @@ extension Simulation {
         handle(
             .sinkReady(
                 SinkReady(
-                    session: session, identity: "sink", group: isOrdered ? "ordered" : "default", credit: random.below(2) + 1,
+                    session: session, identity: "sink", group: isOrdered ? "ordered" : "default",
+                    // An ordered sink that has failed one delivery would have to refuse the next: it takes one at a time.
+                    credit: isOrdered ? 1 : random.below(2) + 1,
                     batchOutcomes: random.below(5) + 1)))
     }
 

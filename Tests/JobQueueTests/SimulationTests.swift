@@ -4,9 +4,6 @@ import Synchronization
 import Testing
 
 @Suite struct SimulationTests {
-    /// Seeds in which something was once found.
-    static let known: [UInt64] = []
-
     /// The seed and the violation of the first of `seeds` in which a promise breaks.
     static func firstViolation(
         _ seeds: Range<UInt64>, events: Int, planted: PlantedBug? = nil, sinkBug: Simulation.SinkBug? = nil
@@ -32,11 +29,6 @@ import Testing
             }
         }
         for violation in found.withLock({ $0 }) { Issue.record("seed \(violation.seed): \(violation.what)") }
-    }
-
-    @Test(arguments: known) func `a seed that once failed`(seed: UInt64) throws {
-        var simulation = Simulation(seed: seed)
-        try simulation.run(events: 1000)
     }
 
     @Test(arguments: PlantedBug.allCases)
