@@ -2,7 +2,7 @@ internal import JobQueue
 internal import Logging
 internal import Messages
 internal import Synchronization
-package import Transport
+internal import Transport
 
 /// The side doors of a dispatcher: a PULL socket for producers that fire and forget, a PUSH socket for plain sinks.
 ///
