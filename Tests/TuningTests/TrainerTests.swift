@@ -121,6 +121,25 @@ struct TrainerTests {
         #expect((learner.state.ranges != nil) == parts.hasAdapter)
     }
 
+    @Test func `a step limit bounds how far the prompt moves`() throws {
+        let data = clusters(tiny, images: 16)
+        func distance(_ limit: Float) throws -> Float {
+            let chosen = settings {
+                $0.epochs = 1
+                $0.promptRate = 1e4
+                $0.stepLimit = limit
+            }
+            let learner = try trainer(chosen, text(), data)
+            let before = learner.state.parameters.context
+            _ = try learner.runEpoch()
+            return zip(learner.state.parameters.context, before).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }.squareRoot()
+        }
+        // One step; 72 numbers of deviation 0.02.
+        let start = Float(72).squareRoot() * 0.02
+        #expect(try abs(distance(0.1) - 0.1 * start) < 1e-4 * start)
+        #expect(try distance(0) > start)
+    }
+
     @Test func `a loss that is no number is an error`() throws {
         let data = clusters(tiny)
         var features = data.features

@@ -90,10 +90,7 @@ package final class FeatureCollector {
 
     /// The features of all images taken, tower after tower: [images, views, featureWidth] each.
     package func features() -> [[Float]] {
-        towers.map { tower in
-            tower.store.flush()
-            return tower.digests.flatMap { tower.store[$0] ?? [] }
-        }
+        towers.map { tower in tower.digests.flatMap { tower.store[$0] ?? [] } }
     }
 
     /// SHA-256 over the images and labels taken, hex.
@@ -145,6 +142,8 @@ package final class FeatureCollector {
         for (place, image) in missing.enumerated() {
             tower.store.put(Array(features[place * views * width..<(place + 1) * views * width]), for: image.digest)
         }
+        // At once, so that a run that is ended loses little.
+        tower.store.flush()
         towers[index].digests += images.map(\.digest)
     }
 

@@ -135,11 +135,21 @@ package final class Trainer {
 
     private func update(_ gradient: TuningParameters, step: Int) {
         let total = steps * settings.epochs
-        let rate = Float(settings.promptSchedule(batch: batch, steps: total).rate(step))
+        let rate = limited(Float(settings.promptSchedule(batch: batch, steps: total).rate(step)), gradient.context)
         for index in state.parameters.context.indices { state.parameters.context[index] -= rate * gradient.context[index] }
         guard var adapter = state.parameters.adapter, let byAdapter = gradient.adapter else { return }
         state.adam?.step(&adapter, gradient: byAdapter, rate: settings.adapterSchedule(steps: total).rate(step))
         state.parameters.adapter = adapter
+    }
+
+    /// The rate at which a step along `gradient` stays inside the step limit.
+    private func limited(_ rate: Float, _ gradient: [Float]) -> Float {
+        guard settings.stepLimit > 0 else { return rate }
+        var squares = 0.0
+        for value in gradient { squares += Double(value) * Double(value) }
+        let start = Float(gradient.count).squareRoot() * TuningSettings.contextDeviation
+        let length = Float(squares.squareRoot()) * rate
+        return length > settings.stepLimit * start ? rate * settings.stepLimit * start / length : rate
     }
 
     private func accuracy() -> Double {

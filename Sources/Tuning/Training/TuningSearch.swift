@@ -17,6 +17,9 @@ package struct TuningSearch: Sendable {
     /// The share of the epochs that a candidate is trained for.
     package static let epochs = 0.2
 
+    /// The step limit of every candidate, and of the result, where the settings have none.
+    package static let stepLimit: Float = 0.1
+
     package init() {}
 
     /// The candidates for `settings`.
@@ -30,6 +33,7 @@ package struct TuningSearch: Sendable {
                 candidate.promptRate *= factor
                 candidate.heldOut = Self.heldOut
                 candidate.patience = 0
+                if candidate.stepLimit == 0 { candidate.stepLimit = Self.stepLimit }
                 candidate.epochs = max(1, Int(Double(settings.epochs) * Self.epochs))
                 return candidate
             }
@@ -52,6 +56,7 @@ package struct TuningSearch: Sendable {
         var settings = run.settings
         settings.adaptRatio = best?.settings.adaptRatio ?? settings.adaptRatio
         settings.promptRate = best?.settings.promptRate ?? settings.promptRate
+        settings.stepLimit = best?.settings.stepLimit ?? settings.stepLimit
         return settings
     }
 

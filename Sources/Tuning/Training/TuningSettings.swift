@@ -30,6 +30,9 @@ package struct TuningSettings: Sendable, Equatable, Codable {
     /// The prompt's learning rate for 20 images a batch; it grows with the batch.
     package var promptRate = 5e-4
     package var adapterRate = 1e-3
+    /// The furthest that one step moves the context vectors, as a share of their length at the start; 0 sets no limit, as in the paper. Below 4
+    /// bits, a single early gradient can throw an unlimited prompt so far out that every class looks alike and nothing brings it back.
+    package var stepLimit: Float = 0
     /// Whether images are flipped at random.
     package var flips = true
     package var seed: UInt64 = 0

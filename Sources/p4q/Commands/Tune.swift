@@ -175,6 +175,9 @@ struct TuningOptions: ParsableArguments {
     @Option(name: .long, help: "The adapter's learning rate.")
     var adapterRate = Self.defaults.adapterRate
 
+    @Option(name: .long, help: "The furthest that a step moves the prompt, as a share of its length at the start; 0 sets no limit.")
+    var stepLimit = Self.defaults.stepLimit
+
     @Flag(name: .long, help: "Don't mirror images.")
     var noFlips = false
 
@@ -198,6 +201,7 @@ struct TuningOptions: ParsableArguments {
         if !(0...1).contains(adaptRatio) { throw ValidationError("--adapt-ratio lies between 0 and 1") }
         if !(0..<1).contains(heldOut) { throw ValidationError("--held-out lies between 0 and 1") }
         if classWeight < 0 || distillationWeight < 0 { throw ValidationError("weights of losses can't be negative") }
+        if !(stepLimit >= 0) { throw ValidationError("--step-limit can't be negative") }
         if !(promptRate >= 0) || !(adapterRate >= 0) { throw ValidationError("learning rates can't be negative") }
         if patience > 0 && heldOut == 0 { throw ValidationError("--patience needs --held-out") }
     }
@@ -214,6 +218,7 @@ struct TuningOptions: ParsableArguments {
         settings.batch = batch
         settings.promptRate = promptRate
         settings.adapterRate = adapterRate
+        settings.stepLimit = stepLimit
         settings.flips = !noFlips
         settings.seed = seed
         settings.heldOut = heldOut
