@@ -163,12 +163,16 @@ extension Simulation {
         sinks[place].lastHeard = uptime
         let session = sinks[place].session
         guard let last = delivery.items.last else { return }
-        if random.chance(4) { return handle(.acknowledge(session, .failed)) }
+        if random.chance(4) {
+            unconfirmed[session.rawValue, default: []].append([])
+            return handle(.acknowledge(session, .failed))
+        }
         if random.chance(2) {
             // Nonsense: more than was ever delivered, or in the name of an older generation.
             let far = Sequence(last.sequence.rawValue + 1000)
             let isFar = random.chance(50)
             let old = Generation(delivery.generation.rawValue &- 1)
+            unconfirmed[session.rawValue, default: []].append([])
             return handle(
                 .acknowledge(
                     session,

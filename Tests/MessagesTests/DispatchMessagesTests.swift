@@ -140,6 +140,6 @@ import Testing
                 count += 1
             }
         }
-        #expect(count > 4000)
+        #expect(count > 2500)
     }
 }

@@ -10,13 +10,13 @@ import Transport
         return url
     }
 
-    /// RFC 32's own test value, and the pair of RFC 26's tests as libzmq's documentation prints it.
+    /// The server's pair of libzmq's documentation of zmq_curve_keypair.
     @Test func `keys are written in Z85`() throws {
         let text = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"
         let key = try #require(CurveKey(text: text))
         #expect(key.text == text && key.bytes.count == 32)
         let secret = try #require(CurveKey(text: "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6"))
-        #expect(CurveKeyPair(secretKey: secret)?.publicKey == CurveKey(text: "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID"))
+        #expect(CurveKeyPair(secretKey: secret)?.publicKey == key)
         for bad in ["", String(text.dropLast()), text + "0", String(repeating: "\"", count: 40), String(repeating: "é", count: 20)] {
             #expect(CurveKey(text: bad) == nil)
         }
@@ -40,7 +40,7 @@ import Transport
     @Test(arguments: [
         "", "curve\n    public-key = \"short\"\n", "metadata\n    name = \"x\"\n",
         "public-key = \"rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7\"",
-        "curve\n  public-key = \"rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7\"\n  secret-key = \"JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6\"",
+        "curve\n  public-key = \"rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7\"\n  secret-key = \"D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs\"",
     ])
     func `what is no certificate is refused`(text: String) {
         #expect(throws: KeyFileError.self) { try KeyCertificate(text: text, path: "x") }

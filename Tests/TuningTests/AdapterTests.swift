@@ -7,7 +7,7 @@ import Tuning
 struct AdapterTests {
     /// A trained adapter, made up.
     static func adapter(_ width: Int, seed: UInt64 = 1) -> AdapterParameters {
-        AdapterParameters(width: width, random: CounterRandom(seed: seed))
+        AdapterParameters(width: width, random: PhiloxRandom(seed: seed))
     }
 
     static let ranges = AdapterRanges(

@@ -13,7 +13,7 @@ struct LinearProbeTests {
     private func data() -> (features: [Float], labels: [Int]) {
         let centres = numbers(classes * width, seed: 1, bound: 3)
         let labels = (0..<count).map { $0 % classes }
-        let noise = CounterRandom(seed: 2).normals(count * width, deviation: 2)
+        let noise = PhiloxRandom(seed: 2).normals(count * width, deviation: 2)
         return (noise.indices.map { noise[$0] + centres[labels[$0 / width] * width + $0 % width] }, labels)
     }
 

@@ -54,7 +54,7 @@ struct TinyTower {
 }
 
 /// Numbers between -`bound` and `bound` that depend on `seed` alone.
-func numbers(_ count: Int, seed: UInt64, bound: Float = 1) -> [Float] { CounterRandom(seed: seed).uniforms(count, bound) }
+func numbers(_ count: Int, seed: UInt64, bound: Float = 1) -> [Float] { PhiloxRandom(seed: seed).uniforms(count, bound) }
 
 /// The largest difference, as a share of the largest expected magnitude.
 func relativeDifference(_ found: [Float], _ expected: [Double]) -> Double {

@@ -26,7 +26,7 @@ package struct AdapterParameters: Sendable, Equatable {
     }
 
     /// Uniform in +-1 / sqrt(inputs), weights and biases, as PyTorch initialises linear layers.
-    package init(width: Int, random: CounterRandom) {
+    package init(width: Int, random: PhiloxRandom) {
         self.init(zeros: width)
         let (first, second) = (1 / Float(width).squareRoot(), 1 / Float(inner).squareRoot())
         weight1 = random.stream(0).uniforms(weight1.count, first)

@@ -31,7 +31,7 @@ package struct LinearProbe: Sendable {
         let width = features.count / count
         (mean, deviation) = Self.statistics(features, width: width)
         let rows = Self.standardized(features, mean, deviation)
-        let order = CounterRandom(seed: seed).permutation(count)
+        let order = PhiloxRandom(seed: seed).permutation(count)
         let held = Array(order.prefix(max(1, Int(Double(count) * Self.heldOut))))
         func fit(_ images: [Int], _ regularization: Float) -> ProbeObjective.Solution {
             ProbeObjective(

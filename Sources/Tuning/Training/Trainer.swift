@@ -42,7 +42,7 @@ package final class Trainer {
     package let steps: Int
     private let objective: TuningObjective
     private let data: TrainingData
-    private let random: CounterRandom
+    private let random: PhiloxRandom
     private let training: [Int]
     private let heldOut: [Int]
     private let batch: Int
@@ -62,7 +62,7 @@ package final class Trainer {
         self.data = data
         self.kernels = kernels
         self.scale = scale
-        random = CounterRandom(seed: settings.seed)
+        random = PhiloxRandom(seed: settings.seed)
         let order = random.stream(Stream.heldOut.rawValue).permutation(data.count)
         let held = settings.heldOut > 0 ? max(1, Int(Double(data.count) * settings.heldOut)) : 0
         heldOut = order.prefix(held).sorted()
@@ -75,7 +75,7 @@ package final class Trainer {
     }
 
     private static func start(
-        _ settings: TuningSettings, _ random: CounterRandom, contextWidth: Int, featureWidth: Int
+        _ settings: TuningSettings, _ random: PhiloxRandom, contextWidth: Int, featureWidth: Int
     ) -> TrainingState {
         let count = settings.parts.hasPrompt ? settings.contextLength * contextWidth : 0
         let context = random.stream(Stream.context.rawValue).normals(count, deviation: TuningSettings.contextDeviation)

@@ -59,7 +59,7 @@ struct BenchTuning: AsyncParsableCommand {
         let pass = PromptPass(tower: tower, classes: tokens, contextLength: context, pool: pool, sharing: !noSharing)
         let objective = TuningObjective(prompt: pass, scale: 100, ratio: 0.2)
         let width = configuration.projectionWidth
-        let random = CounterRandom(seed: 1)
+        let random = PhiloxRandom(seed: 1)
         var parameters = TuningParameters(
             context: random.stream(0).normals(context * configuration.text.width, deviation: 0.02),
             adapter: AdapterParameters(width: width, random: random.stream(1)))

@@ -4,7 +4,7 @@ internal import Foundation
 /// the same ones.
 ///
 /// Philox 4x32-10. Source: Salmon et al., Parallel random numbers: as easy as 1, 2, 3 (2011).
-package struct CounterRandom: Sendable {
+package struct PhiloxRandom: Sendable {
     private let key: (UInt32, UInt32)
     private let stream: UInt64
 
@@ -18,7 +18,7 @@ package struct CounterRandom: Sendable {
     }
 
     /// Stream `index` of this one: streams of different indices share no numbers, as long as indices stay below 65,536 and nest four deep.
-    package func stream(_ index: Int) -> CounterRandom { CounterRandom(key: key, stream: stream << 16 | UInt64(index + 1)) }
+    package func stream(_ index: Int) -> PhiloxRandom { PhiloxRandom(key: key, stream: stream << 16 | UInt64(index + 1)) }
 
     /// Four numbers of 32 bits.
     package func block(_ counter: UInt64) -> (UInt32, UInt32, UInt32, UInt32) {
