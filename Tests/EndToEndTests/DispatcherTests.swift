@@ -164,7 +164,7 @@ final class RunningDispatcher: Sendable {
         kill(pid, SIGKILL)
         #expect(try await Program.run(["push", images, "--dispatcher", socket]).code == 0)
         let sink = try await Program.run(["collect", "--dispatcher", socket, "--count", "30", "--timeout", "60"])
-        #expect(sink.code == 0 && Set(try ResultLine.all(sink.output).map(\.id)).count == 30)
+        #expect(try sink.code == 0 && Set(ResultLine.all(sink.output).map(\.id)).count == 30)
         serve.terminate()
         #expect(await serve.wait() == 0)
     }

@@ -19,6 +19,8 @@ private final class Loop: Sendable {
         var configuration = QueueConfiguration()
         configuration.standardBatching.wait = .milliseconds(1)
         configuration.retryBase = .milliseconds(20)
+        // These peers answer and never beat: on a busy machine a second may pass without an answer.
+        configuration.heartbeat = .seconds(60)
         let opened = try await PartitionRunner.open(store: store, configuration: configuration) { [weak self] in self?.receive($0) }
         runner.withLock { $0 = opened }
         if worker { opened.post(.ready(WorkerReady(session: SessionID(1), identity: "w", worker: "w", service: "classify", credit: 2))) }
