@@ -21,6 +21,8 @@ extension Simulation {
                     keepForLater(workers.remove(at: place))
                 }
                 sinks.removeAll { $0.session == session }
+                // Receipts that are still on their way answer what was said before; what was said last was refused.
+                unconfirmed.removeValue(forKey: session.rawValue)
             case .receipts(let session, let receipts, _):
                 guard var open = unreceipted[session.rawValue], !open.isEmpty else { continue }
                 for (job, receipt) in zip(open.removeFirst(), receipts) where receipt == .stored {

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Integer kernels against the scalar definition beyond what `swift test` can run here: with sanitizers, with emulated VNNI, and for aarch64
+# Integer and float kernels against the scalar definition beyond what `swift test` can run here: with sanitizers, with emulated VNNI, and for aarch64
 # under qemu-user (Debian: gcc-aarch64-linux-gnu, qemu-user-static). Usage: run.sh [products per instruction set]
 set -euo pipefail
 rounds=${1:-1000}
@@ -10,9 +10,11 @@ trap 'rm -rf "$work"' EXIT
 flags=(-std=c11 -Wno-psabi "-I$kernels/include" "-I$kernels")
 
 echo "== this processor, address and undefined behaviour sanitizers"
-clang -O1 -g -fsanitize=address,undefined -fno-sanitize-recover "${flags[@]}" "$here/gemm_check.c" "$kernels"/*.c -lm -o "$work/sanitized" 2>"$work/log" ||
-    { cat "$work/log"; exit 1; }
-"$work/sanitized" "$rounds"
+for check in gemm float; do
+    clang -O1 -g -fsanitize=address,undefined -fno-sanitize-recover "${flags[@]}" "$here/${check}_check.c" "$kernels"/*.c -lm \
+        -o "$work/sanitized" 2>"$work/log" || { cat "$work/log"; exit 1; }
+    "$work/sanitized" "$rounds"
+done
 
 if [[ $(uname -m) == x86_64 ]]; then
     echo "== AVX-VNNI and AVX-512 VNNI, intrinsics emulated"
@@ -32,11 +34,15 @@ fi
 if command -v qemu-aarch64-static >/dev/null && command -v aarch64-linux-gnu-gcc >/dev/null; then
     echo "== aarch64 under qemu-user"
     mkdir "$work/arm"
-    for file in "$here/gemm_check.c" "$kernels"/*.c; do
+    for file in "$here"/*_check.c "$kernels"/*.c; do
         clang --target=aarch64-linux-gnu -O2 "${flags[@]}" -isystem /usr/aarch64-linux-gnu/include -c "$file" -o "$work/arm/$(basename "$file").o"
     done
-    aarch64-linux-gnu-gcc -static "$work/arm"/*.o -lm -o "$work/arm/check"
-    qemu-aarch64-static -cpu max "$work/arm/check" "$rounds"
+    for check in gemm float; do
+        objects=("$work/arm/${check}_check.c.o")
+        for file in "$kernels"/*.c; do objects+=("$work/arm/$(basename "$file").o"); done
+        aarch64-linux-gnu-gcc -static "${objects[@]}" -lm -o "$work/arm/check"
+        qemu-aarch64-static -cpu max "$work/arm/check" "$rounds"
+    done
 else
     echo "== aarch64: skipped, qemu-aarch64-static or aarch64-linux-gnu-gcc is not installed"
 fi

@@ -4,13 +4,9 @@
 
 #include <stdint.h>
 
-#if defined(__x86_64__)
-#include <x86intrin.h>
-#endif
-
 static inline int64_t p4q_ticks(void) {
 #if defined(__x86_64__)
-    return (int64_t)__rdtsc();
+    return (int64_t)__builtin_ia32_rdtsc();
 #elif defined(__aarch64__)
     uint64_t ticks;
     __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
