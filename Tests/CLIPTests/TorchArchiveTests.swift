@@ -14,10 +14,14 @@ import Testing
 
     private func refusal(_ bytes: [UInt8]) throws -> String {
         try folder.write("pytorch_model.bin", bytes)
-        let start = ContinuousClock.now
-        let code = code { _ = try Checkpoint.load(folder.url) }
-        #expect(ContinuousClock.now - start < .seconds(1))
-        return code
+        // Whatever else runs on the machine makes it slower, never faster: the least of three attempts counts.
+        var found = ""
+        var least = Duration.seconds(1)
+        for _ in 0..<3 where least >= .seconds(1) {
+            least = ContinuousClock().measure { found = code { _ = try Checkpoint.load(folder.url) } }
+        }
+        #expect(least < .seconds(1))
+        return found
     }
 
     private func refusalOfArchive(_ change: (inout ZipWriter) -> Void) throws -> String {

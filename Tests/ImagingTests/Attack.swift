@@ -117,6 +117,16 @@ struct Cost {
         (cpuMilliseconds, kibibytes) = ((Self.cpu() - start) * 1000, Self.status("VmHWM") - memory)
     }
 
+    /// The cost of a first attempt within the time limit, or the least of three: what others do on the machine makes time, never less of it.
+    static func least(of bytes: [UInt8]) -> Cost {
+        var least = Cost(of: bytes)
+        for _ in 0..<2 where least.cpuMilliseconds > 250 {
+            let again = Cost(of: bytes)
+            if again.cpuMilliseconds < least.cpuMilliseconds { least = again }
+        }
+        return least
+    }
+
     private static func cpu() -> Double {
         var time = timespec()
         clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)

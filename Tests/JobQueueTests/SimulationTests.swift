@@ -28,7 +28,7 @@ import Testing
                 found.withLock { $0.append(violation) }
             }
         }
-        // Seeds 306 (a confirmed outcome comes again to a shared group) and 7321 (four jobs never arrive): not understood yet.
+        // Seeds 1237 and 7321: a few accepted jobs never arrive, neither in the machine nor in the model understood yet.
         withKnownIssue(isIntermittent: true) {
             for violation in found.withLock({ $0 }) { Issue.record("seed \(violation.seed): \(violation.what)") }
         }
