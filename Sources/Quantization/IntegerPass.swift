@@ -16,12 +16,6 @@ struct IntegerPass {
     private var headWidth: Int { width / heads }
     private var gemm: IntegerGEMM { transformer.gemm }
 
-    /// Runs `body`, which adds what it spends on epilogues to its argument, and tells the clock, if there is one.
-    private func timed(_ stage: StageClock.Stage, _ body: (UnsafeMutablePointer<Int64>?) -> Void) {
-        guard let clock = transformer.clock else { return body(nil) }
-        clock.measure(stage) { body($0) }
-    }
-
     private func codes(_ slot: Slot, _ count: Int) -> UnsafeMutablePointer<UInt8> {
         workspace.buffer(slot.rawValue, of: UInt8.self, count: count)
     }
@@ -93,7 +87,7 @@ struct IntegerPass {
                 guard let gamma = gamma.baseAddress, let beta = beta.baseAddress else { return }
                 pool.forEachRange(rows) { range in
                     let start = range.lowerBound * width
-                    timed(.layerNorm) { _ in
+                    transformer.clock.measure(.layerNorm) { _ in
                         transformer.kernels.layerNorm(
                             x + start, inputStride: width, gamma: gamma, beta: beta, epsilon: transformer.configuration.layerNormEpsilon,
                             rows: range.count, width: width, output: normed + start, outputStride: width)
@@ -120,7 +114,7 @@ struct IntegerPass {
                 guard !share.isEmpty else { continue }
                 let weight = product.layer.weight
                 let matrix = CodeMatrix(input, stride: weight.inputs, rows: rows, columns: weight.inputs, meaning: product.layer.input)
-                timed(.products) { epilogues in
+                transformer.clock.measure(.products) { epilogues in
                     _ = product.layer.withChannels {
                         gemm.multiply(
                             matrix, weight, channels: $0, to: product.output, stride: weight.outputs, panels: share, scratch: scratch,
@@ -156,7 +150,7 @@ struct IntegerPass {
                     queries: matrix(query + offset, rows.count, block.queryCodes),
                     keys: (nil, matrix(key + offset, rows.count, block.keyCodes)),
                     values: (nil, matrix(value + offset, rows.count, block.valueCodes)), isCausal: transformer.isCausal)
-                timed(.attention) { _ in
+                transformer.clock.measure(.attention) { _ in
                     transformer.attention.attend(
                         head, probabilities: block.probabilities, to: output + offset, stride: width, meaning: block.output.input,
                         scratch: scratch,
@@ -185,7 +179,7 @@ struct IntegerPass {
                 let head = IntegerAttention.Head(
                     queries: matrix(query + place, 1, block.queryCodes), keys: (nil, matrix(key + offset, visible, block.keyCodes)),
                     values: (nil, matrix(value + offset, visible, block.valueCodes)), isCausal: false)
-                timed(.attention) { _ in
+                transformer.clock.measure(.attention) { _ in
                     transformer.attention.attend(
                         head, probabilities: block.probabilities, to: output + place, stride: width, meaning: block.output.input,
                         scratch: scratch)

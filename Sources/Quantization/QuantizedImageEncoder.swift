@@ -78,7 +78,7 @@ package struct QuantizedImageEncoder: ImageEncoder {
         let size = (tokens - 1) * patch.weight.inputs
         let patches = workspace.buffer(8, of: UInt8.self, count: count * size)
         pool.forEach(count) { image in
-            timed(.patches) { _ in gather(crops + image * imageSide * imageSide * 3, patches + image * size) }
+            clock.measure(.patches) { _ in gather(crops + image * imageSide * imageSide * 3, patches + image * size) }
         }
         tap?(nil, .codes(.patchInput, UnsafeBufferPointer(start: patches, count: count * size)))
         let hidden = workspace.buffer(9, of: Float.self, count: count * tokens * width)
@@ -87,14 +87,9 @@ package struct QuantizedImageEncoder: ImageEncoder {
         let sequences = (0..<count).map { TokenSequence(rows: $0 * tokens..<($0 + 1) * tokens, pooled: $0 * tokens) }
         transformer.forward(
             hidden: hidden, rows: count * tokens, sequences: sequences, pooled: pooled, workspace: workspace, pool: pool, tap: tap)
-        timed(.projection) { _ in
+        clock.measure(.projection) { _ in
             project(pooled, rows: count, norm: postNorm, projection, epsilon: configuration.vision.layerNormEpsilon, kernels, features)
         }
-    }
-
-    private func timed(_ stage: StageClock.Stage, _ body: (UnsafeMutablePointer<Int64>?) -> Void) {
-        guard let clock = clock else { return body(nil) }
-        clock.measure(stage) { body($0) }
     }
 
     /// hidden = LayerNorm([class; patches * weight^T] + positions)
@@ -143,7 +138,7 @@ package struct QuantizedImageEncoder: ImageEncoder {
         let scratch = UnsafeMutableRawPointer(workspace.buffer(11, of: UInt8.self, count: parts * each))
         _ = patch.withChannels { channels in
             pool.forEach(parts) { part in
-                timed(.products) { epilogues in
+                clock.measure(.products) { epilogues in
                     for image in 0..<count {
                         let matrix = CodeMatrix(
                             patches + image * rows * inputs, stride: inputs, rows: rows, columns: inputs, meaning: patch.input)

@@ -51,3 +51,11 @@ package final class StageClock: Sendable {
         return (end - start) / .seconds(1) / Double(max(1, last - ticks))
     }
 }
+
+extension StageClock? {
+    /// Runs `body`, which adds what it spends on epilogues, in ticks, to its argument; without a clock it is given nil and nothing is measured.
+    package func measure(_ stage: StageClock.Stage, _ body: (_ epilogues: UnsafeMutablePointer<Int64>?) -> Void) {
+        guard let self else { return body(nil) }
+        self.measure(stage) { body($0) }
+    }
+}
