@@ -47,6 +47,8 @@ let package = Package(
         .systemLibrary(name: "CGlibc"),
         .target(name: "CImageCodecs", dependencies: ["CPNG", "CJPEG", "CZlib"]),
         .target(name: "CKernels"),
+        // The built-in model's files, as data of the program.
+        .target(name: "CBuiltInModel", exclude: ["model"], cSettings: [.headerSearchPath("model")]),
 
         // Arrows only point down.
         .target(name: "Tensors", dependencies: ["CKernels", "COpenBLAS"], swiftSettings: swift),
@@ -54,6 +56,7 @@ let package = Package(
         .target(name: "Drawing", dependencies: ["Imaging"], swiftSettings: swift),
         .target(name: "CLIP", dependencies: ["Tensors", "Imaging", "CZlib", crypto, yams], swiftSettings: swift),
         .target(name: "Quantization", dependencies: ["CLIP", "Imaging", "Tensors", "CGlibc", crypto, yams], swiftSettings: swift),
+        .target(name: "BuiltInModel", dependencies: ["CBuiltInModel", crypto], swiftSettings: swift),
         .target(name: "Tuning", dependencies: ["Quantization", "CLIP", "Drawing", "Imaging", "Tensors", crypto], swiftSettings: swift),
         .target(name: "JobQueue", dependencies: [grdb, crypto, deque, heap], swiftSettings: swift),
         .target(name: "Messages", dependencies: [protobuf], swiftSettings: swift),
@@ -71,7 +74,7 @@ let package = Package(
             name: "p4q",
             dependencies: [
                 "Tensors", "Imaging", "Drawing", "CLIP", "Quantization", "Messages", "Transport", "Datasets", "Services", "Tuning",
-                "JobQueue", "CGlibc",
+                "JobQueue", "CGlibc", "BuiltInModel",
                 argumentParser, crypto, lifecycle, logging, textTable, unixSignals,
             ],
             swiftSettings: swift),
@@ -79,6 +82,9 @@ let package = Package(
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swift),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "ImagingTests", dependencies: ["Imaging", "Tensors", "TestSupport", "CZlib", crypto], swiftSettings: swift),
+        .testTarget(
+            name: "BuiltInModelTests",
+            dependencies: ["BuiltInModel", "CLIP", "Drawing", "Imaging", "Quantization", "Tensors", "Tuning"], swiftSettings: swift),
         .testTarget(name: "DrawingTests", dependencies: ["Drawing", "Imaging", crypto], swiftSettings: swift),
         .testTarget(name: "CLIPTests", dependencies: ["CLIP", "Imaging", "Tensors", "TestSupport"], swiftSettings: swift),
         .testTarget(

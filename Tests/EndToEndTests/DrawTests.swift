@@ -65,4 +65,17 @@ import Testing
         #expect(classify.code == 0, "\(classify.errors)")
         #expect(results.count == 5)
     }
+
+    @Test func `Without a model and classes the built-in ones are used, wherever the binary lies`() async throws {
+        let folder = try TemporaryFolder()
+        let moved = folder.url.appendingPathComponent("elsewhere")
+        try FileManager.default.copyItem(at: Program.url, to: moved)
+        let pictures = folder.path("pictures")
+        #expect(try await Program.run(["draw", "--count", "55", "--split", "held-out", "--out", pictures]).code == 0)
+        let program = try Program(["classify", pictures, "--json", "--cache", "none"], executable: moved)
+        #expect(await program.wait() == 0, "\(program.errors)")
+        let results = try ResultLine.all(program.output)
+        let right = results.filter { $0.predictions?.first?.label == $0.id.split(separator: "/").dropLast().last.map(String.init) }
+        #expect(results.count == 55 && right.count >= 41, "\(right.count) of \(results.count)")
+    }
 }

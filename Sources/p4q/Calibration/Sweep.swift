@@ -18,6 +18,16 @@ struct Sweep {
     func run(
         _ plans: [QuantizationPlan], data: [String], classSet: ClassSet, float: String, decoder: ImageDecoder, _ interruption: Interruption
     ) throws {
+        let rows = try write(plans, interruption)
+        if data.isEmpty {
+            try report(Table(models: rows), lines: { Row.lines(rows, form: $0) })
+        } else {
+            try evaluate(float, rows, data, classSet, decoder)
+        }
+    }
+
+    /// Writes every plan's folder.
+    func write(_ plans: [QuantizationPlan], _ interruption: Interruption) throws -> [Row] {
         let figures = try calibrated.measure(plans, quiet: quiet)
         var progress = Progress("models written", total: plans.count, isQuiet: quiet)
         var rows: [Row] = []
@@ -39,11 +49,7 @@ struct Sweep {
             progress.update(index + 1)
         }
         progress.finish(plans.count)
-        if data.isEmpty {
-            try report(Table(models: rows), lines: { Row.lines(rows, form: $0) })
-        } else {
-            try evaluate(float, rows, data, classSet, decoder)
-        }
+        return rows
     }
 
     private func evaluate(_ float: String, _ rows: [Row], _ data: [String], _ classSet: ClassSet, _ decoder: ImageDecoder) throws {
@@ -69,7 +75,7 @@ extension Sweep {
     private struct Table<Model: Encodable>: Encodable { let models: [Model] }
 
     /// A model that was written, and how well its quantizers keep the last calibration batch.
-    private struct Row: Encodable {
+    struct Row: Encodable {
         let model: String
         let bits: String
         let observer: String

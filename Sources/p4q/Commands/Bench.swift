@@ -34,7 +34,10 @@ struct BenchModelOptions: ParsableArguments {
 
     /// The model's image tower; `clock` is told what its parts take, if it is quantized.
     func subject(pool: ThreadPool, clock: StageClock? = nil) throws -> BenchSubject {
-        if let model, QuantizedFolder.isOne(URL(fileURLWithPath: model)) { return try quantizedFolder(URL(fileURLWithPath: model), clock) }
+        if let model {
+            let url = try ModelLocation.url(model)
+            if QuantizedFolder.isOne(url) { return try quantizedFolder(url, clock) }
+        }
         let checkpoint = try checkpoint()
         let set = try ProcessorOptions.instructionSet()
         let float = try CLIPModel.forImages(checkpoint, kernels: FloatKernels(set))
@@ -67,7 +70,7 @@ struct BenchModelOptions: ParsableArguments {
     }
 
     private func checkpoint() throws -> Checkpoint {
-        if let model { return try Checkpoint.load(URL(fileURLWithPath: model)) }
+        if let model { return try Checkpoint.load(ModelLocation.url(model)) }
         guard let random else { throw ValidationError("give either --random SHAPE or --model DIR") }
         return Checkpoint.random(
             random.configuration, name: "random \(random.rawValue)", seed: 1,

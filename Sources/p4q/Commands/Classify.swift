@@ -29,6 +29,7 @@ struct Classify: AsyncParsableCommand {
 
     func validate() throws {
         if batchMax < 1 { throw ValidationError("--batch-max must be at least 1") }
+        if classOptions.areMissing && ModelLocation.builtIn(modelOptions.model) != nil { return }
         if classOptions.labels == nil && classOptions.classSet.count != 1 {
             throw ValidationError("say into what to classify: --labels cat,dog or one --class-set FILE")
         }
@@ -41,6 +42,7 @@ struct Classify: AsyncParsableCommand {
             model: model, pool: pool, cache: classOptions.textFeatureCache(), truncating: classOptions.truncatePrompts)
         for file in classOptions.files { try registry.put(ClassSet(contentsOf: file)) }
         if let inline = try classOptions.inlineSet() { try registry.put(inline) }
+        if classOptions.areMissing { try registry.put(ModelLocation.classSet()) }
 
         var settings = ClassificationPipeline.Settings(worker: "local", decodeThreads: modelOptions.threading.count)
         settings.batchMaximum = batchMax

@@ -1,4 +1,5 @@
 import ArgumentParser
+import BuiltInModel
 import CLIP
 import Foundation
 import Tuning
@@ -15,7 +16,10 @@ struct Evaluate: AsyncParsableCommand {
             scoring, without decoding. The peak resident memory is the process's, so of all models that are compared.
             """)
 
-    @Option(name: .long, help: "A CLIP as it is published, or a folder of p4q quantize.", completion: .directory)
+    @Option(
+        name: .long,
+        help: "A CLIP as it is published, a folder of p4q quantize, or builtin-8 or builtin; with neither this nor --compare, builtin-8.",
+        completion: .directory)
     var model: String?
 
     @Option(name: .long, parsing: .upToNextOption, help: "Models to print side by side, evaluated on the same decoded images.")
@@ -24,7 +28,14 @@ struct Evaluate: AsyncParsableCommand {
     @Option(
         name: .long, parsing: .upToNextOption,
         help: "Labelled images: folders of folders named after classes, and tar archives.", completion: .file())
-    var data: [String]
+    var data: [String] = []
+
+    @OptionGroup var paperOptions: PaperOptions
+
+    @Option(
+        name: .long, help: "With --paper: the folder where image features are kept between runs; \"none\" keeps none.",
+        completion: .directory)
+    var featureCache: String?
 
     @Option(name: .long, help: "The folder of the tokenizer's files, where they don't lie beside the weights.", completion: .directory)
     var tokenizer: String?
@@ -52,31 +63,59 @@ struct Evaluate: AsyncParsableCommand {
     var quiet = false
 
     func validate() throws {
-        if tuning != nil && model == nil { throw ValidationError("--tuning goes with --model") }
-        if model == nil && compare.isEmpty { throw ValidationError("say what to evaluate: --model DIR, or --compare DIR DIR") }
+        if paperOptions.paper {
+            if !data.isEmpty || !compare.isEmpty || tuning != nil || json || markdown {
+                throw ValidationError("--paper takes --model, --train, --test, --class-set and --out; it writes every form there is")
+            }
+            if classOptions.classSet.count != 1 { throw ValidationError("--paper needs one --class-set FILE") }
+            return
+        }
+        if tuning != nil && !compare.isEmpty && model == nil { throw ValidationError("--tuning goes with --model") }
         if data.isEmpty { throw ValidationError("--data needs a folder or an archive of labelled images") }
         if batch < 1 { throw ValidationError("--batch must be at least 1") }
         if json && markdown { throw ValidationError("give either --json or --markdown, not both") }
         if classOptions.topK != nil {
             throw ValidationError("--top-k has no meaning here: the first answer and the first five are counted")
         }
+        if classOptions.areMissing && models.allSatisfy({ ModelLocation.builtIn($0) != nil }) { return }
         if classOptions.labels == nil && classOptions.classSet.count != 1 {
             throw ValidationError("say which classes there are: one --class-set FILE, or --labels cat,dog")
         }
     }
 
+    /// What is evaluated, the one with the tuning first.
+    private var models: [String] {
+        if let model { return [model] + compare }
+        return compare.isEmpty ? [ModelLocation.standard.rawValue] : compare
+    }
+
     func run() async throws {
-        let models = try ((model.map { [$0] } ?? []) + compare).map {
-            try EvaluatedModel($0, tokenizer: tokenizer, activation: activation, tuning: $0 == model ? tuning : nil)
+        if paperOptions.paper { return try runPaper() }
+        let models = try models.enumerated().map { index, path in
+            try EvaluatedModel(path, tokenizer: tokenizer, activation: activation, tuning: index == 0 ? tuning : nil)
         }
         let inline = try classOptions.inlineSet()
-        guard let classSet = try inline ?? classOptions.files.first.map(ClassSet.init(contentsOf:)) else { return }
+        let classSet = try inline ?? classOptions.files.first.map(ClassSet.init(contentsOf:)) ?? ModelLocation.classSet()
         let run = EvaluationRun(
             classSet: classSet, decoder: imageOptions.decoder, pool: threading.makePool(), batch: batch,
             cache: classOptions.textFeatureCache(), truncating: classOptions.truncatePrompts, isQuiet: quiet)
         let reports = try run.evaluate(models, on: data)
         try print(reports)
         if reports.contains(where: { $0.failed > 0 }) { throw CommandFailure.someItemsFailed }
+    }
+
+    private func runPaper() throws {
+        let run = try PaperRun(
+            paperOptions, model: model ?? BuiltInModel.float.rawValue, classSet: classOptions.files[0], imageOptions: imageOptions,
+            pool: threading.makePool(), features: CacheFolder.url("features", option: featureCache), quiet: quiet)
+        let report = try run.run()
+        let out = URL(fileURLWithPath: paperOptions.out ?? "")
+        try PaperStore.encoder.encode(report).write(to: out.appendingPathComponent("report.json"), options: .atomic)
+        let markdown = PaperTables(report).markdown
+        try Data(markdown.utf8).write(to: out.appendingPathComponent("report.md"), options: .atomic)
+        try Data(PaperPage(report).text.utf8).write(to: out.appendingPathComponent("report.html"), options: .atomic)
+        for line in markdown.split(separator: "\n", omittingEmptySubsequences: false) { try StandardOutput.line(String(line)) }
+        try StandardOutput.flush()
     }
 
     private func print(_ reports: [EvaluationReport]) throws {

@@ -22,7 +22,7 @@ struct Model: AsyncParsableCommand {
         var json = false
 
         func run() async throws {
-            let url = URL(fileURLWithPath: model)
+            let url = try ModelLocation.url(model)
             if QuantizedFolder.isOne(url) {
                 guard activation == nil else {
                     throw ValidationError("--activation goes with a float model; \(model) is quantized already")

@@ -15,7 +15,7 @@ struct Preprocess: AsyncParsableCommand {
     var images: [String]
 
     @Option(name: .long, help: "A model's folder, whose preprocessor_config.json is followed.", completion: .directory)
-    var model: String
+    var model: String?
 
     @Option(name: .long, help: "Where to write the normalised tensors [3, side, side], each under its image's path.", completion: .file())
     var out: String?
@@ -52,7 +52,7 @@ struct Preprocess: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let url = URL(fileURLWithPath: model)
+        let url = try ModelLocation.url(model)
         let side = try imageSide(url)
         let preprocessor = try ImagePreprocessor(CLIPModel.preprocessorConfiguration(in: CLIPModel.folder(of: url), side: side))
         let workspace = ImageWorkspace()

@@ -17,7 +17,7 @@ struct Quantize: AsyncParsableCommand {
             float model are evaluated; OUT/sweep.json and OUT/sweep.md hold the table that is printed.
             """)
 
-    @Option(name: .long, help: "A float CLIP: a Hugging Face folder, or OpenAI's or open_clip's file.", completion: .directory)
+    @Option(name: .long, help: "A float CLIP: a Hugging Face folder, OpenAI's or open_clip's file, or builtin.", completion: .directory)
     var model: String
 
     @OptionGroup var calibrationOptions: CalibrationOptions
@@ -46,12 +46,14 @@ struct Quantize: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let url = URL(fileURLWithPath: model)
+        let url = try ModelLocation.url(model)
         if QuantizedFolder.isOne(url) { throw ValidationError("\(model) is quantized already; quantize the float model it came from") }
         let interruption = Interruption()
         let checkpoint = try Checkpoint.load(url)
         let plans = try planOptions.plans(for: checkpoint.configuration, sweep: sweep)
-        let calibrated = try calibrate(checkpoint, CLIPModel.folder(of: url), plans)
+        let calibrated = try CalibratedModel(
+            checkpoint, folder: CLIPModel.folder(of: url), plans: plans, recipe: planOptions.recipe, data: calibrationOptions,
+            pool: threading.makePool(), quiet: quiet)
         let out = URL(fileURLWithPath: out)
         if sweep {
             try Sweep(calibrated: calibrated, out: out, quiet: quiet).run(
@@ -70,46 +72,4 @@ struct Quantize: AsyncParsableCommand {
             """)
     }
 
-    private func calibrate(_ checkpoint: Checkpoint, _ folder: URL, _ plans: [QuantizationPlan]) throws -> CalibratedModel {
-        let pool = threading.makePool()
-        let preprocessor = try CLIPModel.preprocessorConfiguration(in: folder, side: checkpoint.configuration.imageSide)
-        let calibrator = Calibrator(
-            image: FloatImageEncoder(checkpoint, normalization: try ImagePreprocessor(preprocessor).normalization),
-            text: FloatTextEncoder(checkpoint),
-            activationBits: Set(plans.flatMap { $0.widths(checkpoint.configuration, attentionOperands: false) }).sorted(),
-            attentionBits: Set(plans.flatMap { $0.widths(checkpoint.configuration, attentionOperands: true) }).sorted(), pool: pool,
-            recipe: planOptions.recipe)
-        let provenance = try calibrationOptions.observe(
-            calibrator, checkpoint, preprocessor: preprocessor, tokenizer: Tokenizer.load(folder), pool: pool, quiet: quiet)
-        var progress = Progress("points searched", isQuiet: quiet)
-        let calibration = calibrator.finish { done, total in progress.update(done, of: total) }
-        progress.end()
-        return CalibratedModel(
-            checkpoint: checkpoint, folder: folder, calibrator: calibrator, calibration: calibration, provenance: provenance, pool: pool)
-    }
-}
-
-/// A float model with all that calibration found out.
-struct CalibratedModel {
-    let checkpoint: Checkpoint
-    /// Of its tokenizer and preprocessor.
-    let folder: URL
-    let calibrator: Calibrator
-    let calibration: Calibration
-    let provenance: QuantizedFolder.Provenance
-    let pool: ThreadPool
-
-    /// Each plan's quantizers at work on the last calibration batch.
-    func measure(_ plans: [QuantizationPlan], quiet: Bool) throws -> [[String: PointFigures]] {
-        let sets = try plans.map { try QuantizedTensors.quantizers(checkpoint.configuration, calibration, $0) }
-        var progress = Progress("points measured", isQuiet: quiet)
-        defer { progress.end() }
-        return calibrator.measure(sets) { done, total in progress.update(done, of: total) }
-    }
-
-    /// Writes one plan's folder.
-    func write(_ tensors: QuantizedTensors, _ plan: QuantizationPlan, _ figures: [String: PointFigures], to out: URL) throws {
-        try QuantizedFolder.write(
-            tensors, checkpoint: checkpoint, plan: plan, source: folder, provenance: provenance, figures: figures, to: out)
-    }
 }

@@ -8,14 +8,14 @@ struct Tokenize: AsyncParsableCommand {
         abstract: "Read a JSON string a line from standard input and print its token ids, {\"ids\":[...]} a line.")
 
     @Option(name: .long, help: "A model's folder, or the folder of a tokenizer's files.", completion: .directory)
-    var model: String
+    var model: String?
 
     private struct Line: Encodable {
         let ids: [Int32]
     }
 
     func run() async throws {
-        let tokenizer = try Tokenizer.load(CLIPModel.folder(of: URL(fileURLWithPath: model)))
+        let tokenizer = try Tokenizer.load(CLIPModel.folder(of: ModelLocation.url(model)))
         let (encoder, decoder) = (JSONEncoder(), JSONDecoder())
         var number = 0
         var failed = false

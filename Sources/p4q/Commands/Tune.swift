@@ -1,4 +1,5 @@
 import ArgumentParser
+import BuiltInModel
 import CLIP
 import Datasets
 import Foundation
@@ -21,17 +22,23 @@ struct Tune: AsyncParsableCommand {
             is written goes with --tuning to classify and worker.
             """)
 
-    @Option(name: .long, help: "The model to tune: a folder of p4q quantize, or a float model.", completion: .directory)
-    var model: String
+    @Option(
+        name: .long, help: "The model to tune: a folder of p4q quantize, or a float model; the built-in one in 8 bits if not given.",
+        completion: .directory)
+    var model: String?
 
-    @Option(name: .long, help: "The float model that teaches.", completion: .directory)
-    var teacher: String
+    @Option(
+        name: .long, help: "The float model that teaches; the built-in one in float16 if that is tuned and none is given.",
+        completion: .directory)
+    var teacher: String?
 
     @Option(name: .long, help: "Labelled images: a folder or a tar archive; may be repeated.", completion: .file())
     var train: [String]
 
-    @Option(name: .long, help: "The class set; its templates are the teacher's.", completion: .file())
-    var classSet: String
+    @Option(
+        name: .long, help: "The class set; its templates are the teacher's. The built-in model's own if that is tuned and none is given.",
+        completion: .file())
+    var classSet: String?
 
     @Option(name: .long, help: "The file to write.", completion: .file())
     var out: String
@@ -57,12 +64,19 @@ struct Tune: AsyncParsableCommand {
     @Flag(name: .shortAndLong, help: "No progress and no remarks on stderr.")
     var quiet = false
 
+    func validate() throws {
+        if ModelLocation.builtIn(model) != nil { return }
+        if teacher == nil { throw ValidationError("--teacher: name the float model that \(model ?? "") was made from") }
+        if classSet == nil { throw ValidationError("--class-set: name the file that says which classes there are") }
+    }
+
     func run() async throws {
         let set = try ProcessorOptions.instructionSet()
         let pool = threading.makePool()
+        let loader = ModelLoader(instructionSet: set)
         var run = TuningRun(
-            tuning.settings, student: try ModelLoader(instructionSet: set).load(model),
-            teacher: try ModelLoader(instructionSet: set).load(teacher), classSet: try ClassSet(contentsOf: URL(fileURLWithPath: classSet)),
+            tuning.settings, student: try loader.load(model), teacher: try loader.load(teacher ?? BuiltInModel.float.rawValue),
+            classSet: try classSet.map { try ClassSet(contentsOf: URL(fileURLWithPath: $0)) } ?? ModelLocation.classSet(),
             pool: pool, kernels: FloatKernels(set))
         let start = ContinuousClock.now
         let collector = try run.collector(cache: CacheFolder.url("features", option: featureCache), decoder: imageOptions.decoder)

@@ -79,6 +79,7 @@ struct Worker: AsyncParsableCommand {
         let watcher = ClassSetWatcher(files: classOptions.files, registry: registry, logger: logger)
         try watcher.load()
         if let inline = try classOptions.inlineSet() { try registry.put(inline) }
+        if classOptions.areMissing, ModelLocation.builtIn(modelOptions.model) != nil { try registry.put(ModelLocation.classSet()) }
         logger.info(
             "model loaded",
             metadata: ["model.name": "\(model.name)", "model.sha256": "\(model.sha256)", "class_sets": "\(registry.names)"])

@@ -97,7 +97,7 @@ struct EvaluatedModel {
 
     init(_ path: String, tokenizer: String? = nil, activation: Activation? = nil, tuning: String? = nil) throws {
         self.path = path
-        let url = URL(fileURLWithPath: path)
+        let url = try ModelLocation.url(path)
         let loader = ModelLoader(
             tokenizer: tokenizer.map { URL(fileURLWithPath: $0) }, activation: activation,
             instructionSet: try ProcessorOptions.instructionSet())

@@ -14,9 +14,11 @@ extension Activation: ExpressibleByArgument {
 struct ModelOptions: ParsableArguments {
     @Option(
         name: .long,
-        help: "A CLIP as it is published (a Hugging Face folder, or OpenAI's or open_clip's file), or a folder of p4q quantize.",
-        completion: .directory)
-    var model: String
+        help: """
+            A CLIP as it is published (a Hugging Face folder, or OpenAI's or open_clip's file), or a folder of p4q quantize; builtin-8 or \
+            builtin for the model that comes with the program, in 8 bits (the default) or float16.
+            """, completion: .directory)
+    var model: String?
 
     @Option(name: .long, help: "The folder of the tokenizer's files, where they don't lie beside the weights.", completion: .directory)
     var tokenizer: String?
@@ -44,17 +46,17 @@ struct ModelLoader {
     let instructionSet: InstructionSet
 
     /// The model, with the tuning in it, if there is one.
-    func load(_ path: String, tuning: String? = nil) throws -> CLIPModel {
+    func load(_ path: String?, tuning: String? = nil) throws -> CLIPModel {
         let loaded = try untuned(path)
         guard let tuning else { return loaded }
         let file = URL(fileURLWithPath: tuning)
         return try TuningFile.load(file).applied(to: loaded, name: file.lastPathComponent, instructionSet: instructionSet)
     }
 
-    private func untuned(_ path: String) throws -> CLIPModel {
-        let url = URL(fileURLWithPath: path)
+    private func untuned(_ path: String?) throws -> CLIPModel {
+        let url = try ModelLocation.url(path)
         if QuantizedFolder.isOne(url) {
-            guard activation == nil else { throw ValidationError("--activation goes with a float model; \(path) is quantized already") }
+            guard activation == nil else { throw ValidationError("--activation goes with a float model; \(url.path) is quantized already") }
             return try QuantizedFolder.load(url, tokenizer: tokenizer, instructionSet: instructionSet)
         }
         return try CLIPModel.load(url, tokenizer: tokenizer, activation: activation, kernels: FloatKernels(instructionSet))
@@ -139,6 +141,9 @@ struct ClassOptions: ParsableArguments {
         let names = labels.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
         return try ClassSet(labels: names, templates: template, topK: topK ?? ClassSet.defaultTopK)
     }
+
+    /// Whether nothing says into what.
+    var areMissing: Bool { labels == nil && classSet.isEmpty }
 
     /// Where text features are kept: `--cache`, or p4q's folder in the user's cache directory.
     func textFeatureCache() -> TextFeatureCache? {

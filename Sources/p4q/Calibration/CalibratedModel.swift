@@ -1,0 +1,56 @@
+import CLIP
+import Foundation
+import Imaging
+import Quantization
+import Tensors
+
+/// A float model with all that calibration found out.
+struct CalibratedModel {
+    let checkpoint: Checkpoint
+    /// Of its tokenizer and preprocessor.
+    let folder: URL
+    let calibrator: Calibrator
+    let calibration: Calibration
+    let provenance: QuantizedFolder.Provenance
+    let pool: ThreadPool
+
+    /// Calibrates.
+    ///
+    /// - Parameters:
+    ///   - folder: of the checkpoint's tokenizer and preprocessor.
+    ///   - plans: whose widths the ranges are searched for.
+    init(
+        _ checkpoint: Checkpoint, folder: URL, plans: [QuantizationPlan], recipe: Recipe, data: CalibrationOptions, pool: ThreadPool,
+        quiet: Bool
+    ) throws {
+        let preprocessor = try CLIPModel.preprocessorConfiguration(in: folder, side: checkpoint.configuration.imageSide)
+        calibrator = Calibrator(
+            image: FloatImageEncoder(checkpoint, normalization: try ImagePreprocessor(preprocessor).normalization),
+            text: FloatTextEncoder(checkpoint),
+            activationBits: Set(plans.flatMap { $0.widths(checkpoint.configuration, attentionOperands: false) }).sorted(),
+            attentionBits: Set(plans.flatMap { $0.widths(checkpoint.configuration, attentionOperands: true) }).sorted(), pool: pool,
+            recipe: recipe)
+        provenance = try data.observe(
+            calibrator, checkpoint, preprocessor: preprocessor, tokenizer: Tokenizer.load(folder), pool: pool, quiet: quiet)
+        var progress = Progress("points searched", isQuiet: quiet)
+        calibration = calibrator.finish { done, total in progress.update(done, of: total) }
+        progress.end()
+        self.checkpoint = checkpoint
+        self.folder = folder
+        self.pool = pool
+    }
+
+    /// Each plan's quantizers at work on the last calibration batch.
+    func measure(_ plans: [QuantizationPlan], quiet: Bool) throws -> [[String: PointFigures]] {
+        let sets = try plans.map { try QuantizedTensors.quantizers(checkpoint.configuration, calibration, $0) }
+        var progress = Progress("points measured", isQuiet: quiet)
+        defer { progress.end() }
+        return calibrator.measure(sets) { done, total in progress.update(done, of: total) }
+    }
+
+    /// Writes one plan's folder.
+    func write(_ tensors: QuantizedTensors, _ plan: QuantizationPlan, _ figures: [String: PointFigures], to out: URL) throws {
+        try QuantizedFolder.write(
+            tensors, checkpoint: checkpoint, plan: plan, source: folder, provenance: provenance, figures: figures, to: out)
+    }
+}
