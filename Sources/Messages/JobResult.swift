@@ -25,7 +25,8 @@ package struct JobResult: Hashable, Sendable {
 
     package init(
         id: String, outcome: Outcome, image: ImageFacts? = nil, model: Provenance? = nil, classSet: Provenance? = nil,
-        release: ReleaseMark? = nil, timings: Timings = Timings(), worker: String, attempt: Int = 1, metadata: [String: String] = [:], traceparent: String = "",
+        release: ReleaseMark? = nil, timings: Timings = Timings(), worker: String, attempt: Int = 1, metadata: [String: String] = [:],
+        traceparent: String = "",
         place: OutcomePlace? = nil
     ) {
         self.id = id

@@ -74,4 +74,3 @@ extension Substring {
         return String(start[...end])
     }
 }
-

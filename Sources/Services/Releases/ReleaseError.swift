@@ -21,6 +21,8 @@ package enum ReleaseError: Error, Hashable, Sendable {
     case invalid(String, reason: String)
     /// This worker does not compute what the release's maker computed.
     case goldens(String, reason: String)
+    /// The dispatcher refused.
+    case refused(code: String, message: String)
     /// The dispatcher, or its message, can't be used.
     case dispatcher(reason: String)
 
@@ -39,6 +41,7 @@ package enum ReleaseError: Error, Hashable, Sendable {
         case .wrongClassSet: "release.class_set"
         case .invalid: "release.invalid"
         case .goldens: "release.goldens"
+        case .refused(let code, _): code
         case .dispatcher: "release.dispatcher"
         }
     }
@@ -59,6 +62,7 @@ extension ReleaseError: CustomStringConvertible {
         case .wrongModel(let name, let reason), .wrongClassSet(let name, let reason), .invalid(let name, let reason),
             .goldens(let name, let reason):
             "\(name): \(reason)"
+        case .refused(_, let message): message
         case .dispatcher(let reason): "the dispatcher's releases can't be used: \(reason)"
         }
     }

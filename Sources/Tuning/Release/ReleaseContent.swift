@@ -1,5 +1,5 @@
 package import CLIP
-internal import Foundation
+package import Foundation
 package import Tensors
 
 /// What a release brings to a worker: a prompt and an adapter, the class set that they serve, its text features, and how scores are calibrated.
@@ -75,6 +75,21 @@ package struct ReleaseContent: Sendable {
         } catch {
             throw .file(error)
         }
+        try self.init(file, name: name)
+    }
+
+    /// Reads such a file, mapped: it may be unlinked, but not changed, as long as the release lives.
+    package init(contentsOf url: URL, name: String = "the release") throws(TuningError) {
+        let file: SafetensorsFile
+        do throws(CLIPError) {
+            file = try SafetensorsFile(url)
+        } catch {
+            throw .file(error)
+        }
+        try self.init(file, name: name)
+    }
+
+    private init(_ file: SafetensorsFile, name: String) throws(TuningError) {
         var reader = TuningReader(file)
         guard file.metadata["release"] == Self.layout else { throw reader.invalid("it is not of the layout \(Self.layout)") }
         let tuning = try TuningFile.read(file, &reader)
