@@ -36,6 +36,9 @@ enum CommandFailure {
         case is ResultFile.Failure: ExitCode(74)
         case let failure as Failure: ExitCode(failure.code == "access.forbidden" ? 77 : 65)
         case is BuiltInModel.Unwritable: ExitCode(70)
+        case ReleaseError.conflict, ReleaseError.pinned: ExitCode(75)
+        case ReleaseError.unknown, ReleaseError.gone: ExitCode(66)
+        case is ReleaseError, is MessageError: ExitCode(65)
         case is TransportError: ExitCode(69)
         case is QueueWorker.UnsentResults: ExitCode(75)
         default: nil

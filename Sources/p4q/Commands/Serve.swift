@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Logging
 import ServiceLifecycle
+import Services
 import Synchronization
 
 /// `p4q serve`: dispatcher and workers as child processes of one command.
@@ -58,17 +59,31 @@ struct Serve: AsyncParsableCommand {
         let local = "ipc://" + URL(fileURLWithPath: journal).appendingPathComponent("workers.sock").path
         var arguments = ["dispatch", "--bind", bind, "--journal", journal]
         if let http { arguments += ["--http", http] }
+        let (trusted, events) = try publisher()
+        arguments += ["--bind-releases", "@" + events]
         if let key, let allow { arguments += ["--key", key, "--allow", allow] } else { arguments += ["--bind-workers", "@" + local] }
         var parts: [any Service] = [ChildProcess(name: "dispatcher", arguments: arguments, logger: logger)]
         for index in 0..<workers {
             let name = "\(ProcessInfo.processInfo.hostName)-\(index)"
             parts.append(
                 ChildProcess(
-                    name: "worker-\(index)", arguments: ["worker", "--dispatcher", local, "--name", name] + workerArguments, logger: logger)
-            )
+                    name: "worker-\(index)",
+                    arguments: ["worker", "--dispatcher", local, "--name", name, "--trust", trusted, "--releases", events]
+                        + workerArguments, logger: logger))
         }
         // Services stop in the reverse of their order: workers first, so that the dispatcher still takes their answers.
         try await ServiceRunner.run(parts, logger: logger)
+    }
+
+    /// The pair that this machine's releases are signed with, made at the first start: its public file, and where workers hear of releases.
+    private func publisher() throws -> (trusted: String, events: String) {
+        let folder = URL(fileURLWithPath: journal)
+        let pair = folder.appendingPathComponent("publisher").path
+        if !FileManager.default.fileExists(atPath: pair + ".key_secret") {
+            try? FileManager.default.removeItem(atPath: pair + ".key")
+            try PublisherKey(name: "serve").write(to: pair)
+        }
+        return (pair + ".key", "ipc://" + folder.appendingPathComponent("releases.sock").path)
     }
 }
 
