@@ -32,7 +32,7 @@ package final class PartitionRunner: Sendable {
         package init() {}
     }
 
-    private struct State: Sendable {
+    struct State: Sendable {
         var machine: QueueMachine
         /// What is being committed.
         var committingJobs = 0
@@ -40,14 +40,16 @@ package final class PartitionRunner: Sendable {
         var waiter: CheckedContinuation<Void, Never>?
         var isFinished = false
         var timerAt = Uptime.never
+        /// When the oldest ids were forgotten that still count; nil: there are none.
+        var rememberedSince: WallTime?
     }
 
-    private let state: Mutex<State>
-    private let store: any JobStore
-    private let partition: PartitionID
+    let state: Mutex<State>
+    let store: any JobStore
+    let partition: PartitionID
     private let bounds: Bounds
-    private let clock: @Sendable () -> Moment
-    private let deliver: @Sendable ([Outgoing]) -> Void
+    let clock: @Sendable () -> Moment
+    let deliver: @Sendable ([Outgoing]) -> Void
     // Safe: a dispatch source may be used from any thread; it is made once and never replaced.
     private nonisolated(unsafe) let timer: any DispatchSourceTimer
 
@@ -133,6 +135,12 @@ package final class PartitionRunner: Sendable {
     /// What the store knows of forgotten jobs.
     package func tombstones(of keys: [JobKey]) async throws -> [Tombstone?] { try await store.tombstones(of: keys, in: partition) }
 
+    /// The present length of the deduplication window: how long ago the oldest forgotten jobs whose ids still count were forgotten.
+    package var deduplicationWindow: Duration {
+        guard let since = state.withLock({ $0.rememberedSince }) else { return .zero }
+        return .milliseconds(max(0, now.wall.milliseconds - since.milliseconds))
+    }
+
     /// Lets `run` return after it has committed what is left.
     package func finish() {
         let waiter = state.withLock { state in
@@ -156,129 +164,5 @@ package final class PartitionRunner: Sendable {
         state.timerAt = next
         let wait = min(max(next.milliseconds.subtractingSaturating(now.uptime.milliseconds), 1), 60_000)
         timer.schedule(deadline: .now() + .milliseconds(Int(wait)), leeway: .milliseconds(1))
-    }
-}
-
-// MARK: - Committing
-
-extension PartitionRunner {
-    /// Commits and delivers until `finish`. Throws the `JobQueueError` that ended it.
-    package func run() async throws {
-        let (contents, feed) = AsyncStream.makeStream(of: [Action].self)
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await self.readContents(contents) }
-            group.addTask { try await self.watchStore() }
-            defer {
-                feed.finish()
-                group.cancelAll()
-            }
-            while let output = await nextOutput() {
-                if !output.batch.isEmpty { try await commit(output.batch) }
-                let now = clock()
-                state.withLock { state in
-                    state.machine.committed(output.number, now: now)
-                    (state.committingJobs, state.committingBytes) = (0, 0)
-                }
-                send(output.actions, feed)
-            }
-        }
-    }
-
-    private func send(_ actions: [Action], _ feed: AsyncStream<[Action]>.Continuation) {
-        var withContent: [Action] = []
-        var without: [Outgoing] = []
-        for action in actions {
-            switch action {
-            case .lease, .deliver: withContent.append(action)
-            default: without.append(.action(action))
-            }
-        }
-        if !without.isEmpty { deliver(without) }
-        if !withContent.isEmpty { feed.yield(withContent) }
-    }
-
-    /// Everything decided since the last one; waits until there is something. Nil at the end.
-    private func nextOutput() async -> QueueMachine.Output? {
-        while true {
-            let (output, isFinished) = state.withLock { state in
-                let output = state.machine.takeOutput()
-                (state.committingJobs, state.committingBytes) = (output?.batch.accepted.count ?? 0, output?.bytes ?? 0)
-                return (output, state.isFinished)
-            }
-            if let output { return output }
-            if isFinished || Task.isCancelled { return nil }
-            await withTaskCancellationHandler {
-                await withCheckedContinuation { continuation in
-                    let isDue = state.withLock { state in
-                        if state.machine.hasOutput || state.isFinished || Task.isCancelled { return true }
-                        state.waiter = continuation
-                        return false
-                    }
-                    if isDue { continuation.resume() }
-                }
-            } onCancel: {
-                let waiter = state.withLock { state in
-                    defer { state.waiter = nil }
-                    return state.waiter
-                }
-                waiter?.resume()
-            }
-        }
-    }
-
-    /// Commits; waits for room on the disk for as long as it takes.
-    private func commit(_ batch: JournalBatch) async throws {
-        while true {
-            do {
-                return try await store.commit(batch)
-            } catch JobQueueError.diskFull {
-                post(.disk(isLow: true))
-                try await Task.sleep(for: .milliseconds(500))
-            }
-        }
-    }
-
-    private func readContents(_ actions: AsyncStream<[Action]>) async throws {
-        for await actions in actions {
-            for action in actions {
-                switch action {
-                case .lease(let batch): try await sendJobs(batch)
-                case .deliver(let delivery):
-                    let outcomes = try await store.outcomes(delivery.items.map(\.sequence), in: partition)
-                    deliver([.outcomes(delivery, outcomes)])
-                default: break
-                }
-            }
-        }
-    }
-
-    private func sendJobs(_ batch: LeasedBatch) async throws {
-        let contents = try await store.contents(of: batch.grants.map(\.job), in: partition)
-        var (intact, grants, corrupt): ([JobContent], [LeaseGrant], [LeaseID]) = ([], [], [])
-        for (grant, content) in zip(batch.grants, contents) {
-            switch content {
-            case .intact:
-                intact.append(content)
-                grants.append(grant)
-            case .corrupt: corrupt.append(grant.lease)
-            }
-        }
-        if !intact.isEmpty {
-            deliver([.jobs(LeasedBatch(session: batch.session, service: batch.service, grants: grants, isAlone: batch.isAlone), intact)])
-        }
-        if !corrupt.isEmpty { post(.corrupt(batch.session, corrupt, isSent: !intact.isEmpty)) }
-    }
-
-    /// Tells the machine when the disk fills or empties.
-    private func watchStore() async throws {
-        var wasLow = false
-        while !Task.isCancelled {
-            let figures = await store.figures()
-            if figures.isDiskLow != wasLow {
-                wasLow = figures.isDiskLow
-                post(.disk(isLow: wasLow))
-            }
-            do { try await Task.sleep(for: .seconds(1)) } catch { return }
-        }
     }
 }

@@ -71,5 +71,11 @@ package struct QueueConfiguration: Hashable, Sendable {
     /// Tombstones older than this are no use to the machine; lookups are made just before a submission.
     package var lookupLifetime = Duration.seconds(10)
 
+    /// How long the id of a forgotten job counts, and how many such ids do, whichever ends first; whole days end together.
+    package var rememberIDs = Duration.seconds(7 * 86_400)
+    package var rememberedIDs = 20_000_000
+    /// How often that is looked at.
+    package var rememberCheck = Duration.seconds(3600)
+
     package init() {}
 }

@@ -30,7 +30,8 @@ extension QueueMachine {
         let accepted = min(now.uptime(of: job.accepted), now.uptime)
         var slot = JobSlot(
             key: job.key, digest: job.digest, number: job.number.rawValue,
-            deadline: job.deadline.map { now.uptime(of: $0).milliseconds } ?? .max, when: 0, accepted: accepted.milliseconds, lease: 0,
+            deadline: job.deadline.map { Self.recovered($0, of: job, now).milliseconds } ?? .max, when: 0,
+            accepted: accepted.milliseconds, lease: 0,
             flow: flow(job.service, job.producer, job.priority.rawValue), bytes: UInt32(clamping: job.bytes),
             priority: job.priority.rawValue)
         slot.attempts = UInt8(clamping: job.attempts + (planted == .restartCostsAttempt && job.finished == nil ? 1 : 0))
@@ -44,14 +45,21 @@ extension QueueMachine {
             return
         }
         if let notBefore = job.notBefore {
-            // The wall clock may have been wrong when the time was written: a retry waits no longer than it ever may.
+            // A retry waits no longer than it ever may.
             let longest = job.attempts > 0 ? now.uptime + configuration.retryMaximum + configuration.retryMaximum : .never
-            slot.when = min(now.uptime(of: notBefore), longest).milliseconds
+            slot.when = min(Self.recovered(notBefore, of: job, now), longest).milliseconds
         }
         open(jobs.insert(slot), service, now)
         if planted == .restartCostsAttempt, Int(slot.attempts) >= configuration.attempts, let place = jobs.slot(of: slot.number) {
             unplacedDead.append(place)
         }
+    }
+
+    /// Where a moment that was set when the job was accepted lies on the continuous clock. The wall clock may have been put back since:
+    /// what is left of a wait is never longer than the whole of it was.
+    private static func recovered(_ moment: WallTime, of job: RecoveredJob, _ now: Moment) -> Uptime {
+        let whole = max(moment.milliseconds.subtractingSaturating(job.accepted.milliseconds), 0)
+        return min(now.uptime(of: moment), now.uptime + .milliseconds(whole))
     }
 
     /// Called after the last page: from now on events may come.

@@ -168,7 +168,8 @@ extension QueueMachine {
             guard let session = sessions[lease.session], case .worker(let service, let worker) = session.role else { continue }
             // It waits behind another batch of its worker, which gets on.
             if lease.started == nil, session.reportsProgress,
-                let progressed = workers[worker]?.progressed, clock - progressed < configuration.leaseMinimum.milliseconds
+                let progressed = workers[worker]?.progressed,
+                clock.subtractingSaturating(progressed) < configuration.leaseMinimum.milliseconds
             {
                 let renewed = clock.addingSaturating(leaseTime(service))
                 leases[counter]?.expiry = renewed

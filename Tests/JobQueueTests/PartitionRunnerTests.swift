@@ -15,13 +15,18 @@ private final class Loop: Sendable {
     let state = Mutex(State())
     let runner = Mutex<PartitionRunner?>(nil)
 
-    func open(_ store: any JobStore, worker: Bool = true) async throws -> PartitionRunner {
-        var configuration = QueueConfiguration()
+    func open(
+        _ store: any JobStore, worker: Bool = true, configuration base: QueueConfiguration = QueueConfiguration(),
+        clock: @escaping @Sendable () -> Moment = PartitionRunner.systemClock()
+    ) async throws -> PartitionRunner {
+        var configuration = base
         configuration.standardBatching.wait = .milliseconds(1)
         configuration.retryBase = .milliseconds(20)
         // These peers answer and never beat: on a busy machine a second may pass without an answer.
         configuration.heartbeat = .seconds(60)
-        let opened = try await PartitionRunner.open(store: store, configuration: configuration) { [weak self] in self?.receive($0) }
+        let opened = try await PartitionRunner.open(store: store, configuration: configuration, clock: clock) { [weak self] in
+            self?.receive($0)
+        }
         runner.withLock { $0 = opened }
         if worker { opened.post(.ready(WorkerReady(session: SessionID(1), identity: "w", worker: "w", service: "classify", credit: 2))) }
         opened.post(.sinkReady(SinkReady(session: SessionID(2), identity: "s", group: "default")))
@@ -84,6 +89,39 @@ private final class Loop: Sendable {
             #expect(state.payloads.allSatisfy { $0.value == [UInt8](repeating: UInt8(truncatingIfNeeded: $0.key - 1), count: 1500) })
         }
         try await eventually { runner.read { $0.figures(now: runner.now).groups[0].cursor } == Sequence(300) }
+        runner.finish()
+        try await running.value
+        try await store.close()
+    }
+
+    @Test(arguments: StoreMaker.all)
+    func `ids count for the days that are wanted, and the window's length is known`(maker: StoreMaker) async throws {
+        let folder = try TemporaryFolder()
+        // The store dates tombstones by its own clock: the runner's is ahead of it by `days`.
+        let days = Mutex<Int64>(0)
+        let system = PartitionRunner.systemClock()
+        let clock: @Sendable () -> Moment = {
+            let now = system()
+            return Moment(uptime: now.uptime, wall: WallTime(milliseconds: now.wall.milliseconds + days.withLock { $0 } * 86_400_000))
+        }
+        var configuration = QueueConfiguration()
+        configuration.keepOutcomes = .zero
+        configuration.rememberCheck = .milliseconds(50)
+        let store = try maker.make(folder.journal)
+        let loop = Loop()
+        let runner = try await loop.open(store, configuration: configuration, clock: clock)
+        let running = Task { try await runner.run() }
+        #expect(runner.deduplicationWindow == .zero)
+        loop.submit(0..<40, to: runner)
+        try await eventually { runner.read { $0.figures(now: runner.now).jobsInMemory } == 0 && runner.deduplicationWindow > .zero }
+        let key = JobKey(producer: "p", service: "classify", id: "7")
+        #expect(try await runner.tombstones(of: [key]) != [nil])
+        days.withLock { $0 = 6 }
+        try await eventually { runner.deduplicationWindow >= .seconds(6 * 86_400) }
+        #expect(try await runner.tombstones(of: [key]) != [nil])
+        days.withLock { $0 = 9 }
+        try await eventually { runner.deduplicationWindow == .zero }
+        #expect(try await runner.tombstones(of: [key]) == [nil])
         runner.finish()
         try await running.value
         try await store.close()

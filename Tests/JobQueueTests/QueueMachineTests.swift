@@ -101,6 +101,34 @@ import Testing
         #expect(bench.pass(.milliseconds(200)).leased.count == 1)
     }
 
+    @Test func `a wall clock that is put back lengthens no wait beyond what was asked for`() throws {
+        let wall: Int64 = 1_700_000_000_000
+        func recovered(notBefore: Int64?, deadline: Int64?) -> RecoveredJob {
+            RecoveredJob(
+                number: JobNumber(1), key: JobKey(high: 1, low: 1), digest: JobDigest(high: 1, low: 1), producer: 0, service: 1,
+                priority: .standard, accepted: WallTime(milliseconds: wall), deadline: deadline.map { WallTime(milliseconds: wall + $0) },
+                notBefore: notBefore.map { WallTime(milliseconds: wall + $0) }, attempts: 0, crashes: 0, isSuspect: false, bytes: 10)
+        }
+        func restarted(_ job: RecoveredJob) throws -> MachineBench {
+            var bench = MachineBench()
+            bench.wall = wall - 7_200_000
+            let partition = RecoveredPartition(
+                partition: PartitionID(), epoch: Epoch(2), secret: LeaseSecret(high: 1, low: 2), lastJob: JobNumber(1),
+                lastSequence: Sequence(0), names: [.init(number: 0, name: "p"), .init(number: 1, name: "classify")], groups: [], modes: [],
+                wasClean: false)
+            bench.machine = QueueMachine(partition, configuration: MachineBench.plain, seed: 1, now: bench.now)
+            try bench.machine.restore([job], now: bench.now)
+            bench.machine.start(now: bench.now)
+            return bench
+        }
+        var waiting = try restarted(recovered(notBefore: 8000, deadline: nil))
+        #expect(waiting.worker(1).leased.isEmpty && waiting.pass(.seconds(7), heard: 1).leased.isEmpty)
+        #expect(waiting.pass(.seconds(2), heard: 1).leased.count == 1)
+        var limited = try restarted(recovered(notBefore: nil, deadline: 8000))
+        limited.pass(.seconds(9))
+        #expect(limited.batches.flatMap(\.finished).map(\.kind) == [.dead(.expired)])
+    }
+
     @Test func `cancelling and purging are outcomes`() {
         var bench = MachineBench()
         let key = JobKey(producer: "p", service: "classify", id: "job-0")
@@ -212,6 +240,19 @@ import Testing
         #expect(actions.dismissed == [1])
         #expect(bench.batches.flatMap(\.updated).allSatisfy { $0.attempts == 0 && $0.crashes == 0 })
         #expect(bench.worker(2).leased.flatMap(\.grants).allSatisfy { $0.attempt == 1 })
+    }
+
+    @Test func `a worker that is alive and begins nothing loses its lease, at no cost`() {
+        var bench = MachineBench()
+        bench.submit(1)
+        let batch = bench.worker(1).leased[0]
+        var leased: [LeasedBatch] = []
+        bench.worker(2)
+        for _ in 0..<12 {
+            bench.start(batch, 0)
+            leased += bench.pass(.seconds(1), heard: 2).leased
+        }
+        #expect(leased.map(\.session) == [SessionID(2)] && leased[0].grants[0].attempt == 1)
     }
 
     @Test func `jobs of a batch that lost its worker run alone, and only the one that kills is given up`() {

@@ -98,6 +98,11 @@ extension Simulation {
         var progress: [LeaseProgress] = []
         for batch in workers[place].batches.indices {
             for index in workers[place].batches[batch].indices where random.chance(60) {
+                if workers[place].batches[batch][index].progress == 0, random.chance(30) {
+                    // It holds the job and has not begun it.
+                    progress.append(LeaseProgress(lease: workers[place].batches[batch][index].grant.lease, counter: 0))
+                    continue
+                }
                 workers[place].batches[batch][index].progress += 1
                 workers[place].batches[batch][index].hasStarted = true
                 workers[place].batches[batch][index].renewed = uptime

@@ -61,6 +61,9 @@ package struct DispatcherStatus: Codable, Sendable {
     package var redelivered: UInt64
     package var acknowledged: UInt64
     package var deadLetters: UInt64
+    /// Ids of forgotten jobs that still count, and since how many seconds.
+    package var rememberedIDs: UInt64
+    package var deduplicationSeconds: Int64
     package var commits: UInt64
     package var rows: UInt64
     package var syncs: UInt64
@@ -86,7 +89,7 @@ extension DispatcherStatus {
     /// Reads `json`.
     package init(json: String) throws { self = try JSONDecoder().decode(Self.self, from: Data(json.utf8)) }
 
-    init(_ figures: QueueFigures, _ store: StoreFigures, _ own: DispatcherCounters, epoch: UInt32) {
+    init(_ figures: QueueFigures, _ store: StoreFigures, _ own: DispatcherCounters, epoch: UInt32, deduplication: Duration) {
         let counters = figures.counters
         let failed = counters.failedAttempts
         self.init(
@@ -96,7 +99,8 @@ extension DispatcherStatus {
             outcomes: Dictionary(uniqueKeysWithValues: counters.finished.map { ($0.key.name, $0.value) }),
             failedAttempts: ["answered": failed.answered, "lease_ran_out": failed.ranOut, "worker_died": failed.died],
             delivered: counters.delivered, redelivered: counters.redelivered, acknowledged: counters.acknowledged,
-            deadLetters: store.deadLetters, commits: store.commits, rows: store.rows, syncs: store.syncs,
+            deadLetters: store.deadLetters, rememberedIDs: store.tombstones, deduplicationSeconds: deduplication.components.seconds,
+            commits: store.commits, rows: store.rows, syncs: store.syncs,
             journalBytes: store.databaseBytes + store.payloadBytes, freeBytes: store.freeBytes, isDiskLow: store.isDiskLow,
             refused: own.refused,
             services: figures.services.map {
@@ -139,6 +143,6 @@ extension DispatcherCore {
     package func status() async -> DispatcherStatus {
         let now = runner.now
         let (figures, epoch) = runner.read { ($0.figures(now: now), $0.epoch.rawValue) }
-        return DispatcherStatus(figures, await store.figures(), counters, epoch: epoch)
+        return DispatcherStatus(figures, await store.figures(), counters, epoch: epoch, deduplication: runner.deduplicationWindow)
     }
 }

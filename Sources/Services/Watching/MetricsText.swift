@@ -97,6 +97,8 @@ extension DispatcherStatus {
                 ([("state", "idle")], Double(workers.count { $0.batches == 0 })),
             ])
         metrics.gauge("p4q_dead_letters", "Dead letters.", deadLetters)
+        metrics.gauge("p4q_remembered_ids", "Ids of forgotten jobs that still count.", rememberedIDs)
+        metrics.gauge("p4q_deduplication_seconds", "The present length of the deduplication window.", deduplicationSeconds)
         metrics.gauge("p4q_journal_bytes", "Size of the journal.", journalBytes)
         metrics.gauge("p4q_journal_free_bytes", "Room on the journal's disk.", freeBytes)
         metrics.counter("p4q_journal_commits_total", "Commits.", commits)

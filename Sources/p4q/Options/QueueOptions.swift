@@ -96,6 +96,12 @@ struct QueueOptions: ParsableArguments {
     @Option(name: .long, help: "Seconds that outcomes stay after every group has read them.")
     var keepOutcomes = 3600
 
+    @Option(name: .long, help: "Days for which the ids of finished jobs are known, so that a repeat is a duplicate.")
+    var rememberDays = 7
+
+    @Option(name: .long, help: "The most such ids; beyond them the oldest days are forgotten.")
+    var rememberIds = QueueConfiguration().rememberedIDs
+
     @Option(name: .long, help: "The share of a producer among others, as NAME=1…1000; others have 1. May be repeated.")
     var weight: [String] = []
 
@@ -103,7 +109,9 @@ struct QueueOptions: ParsableArguments {
     var maxBytes = 32 << 20
 
     func validate() throws {
-        if maxJobs < 1 || maxQueueBytes < 1 || batchJobs < 1 || attempts < 1 || sinkWindow < 1 || maxBytes < 1 || producerJobs < 1 {
+        if maxJobs < 1 || maxQueueBytes < 1 || batchJobs < 1 || attempts < 1 || sinkWindow < 1 || maxBytes < 1 || producerJobs < 1
+            || rememberDays < 1 || rememberIds < 1
+        {
             throw ValidationError("limits must be at least 1")
         }
         if batchWait < 0 || keepOutcomes < 0 { throw ValidationError("waiting times can't be negative") }
@@ -119,6 +127,8 @@ struct QueueOptions: ParsableArguments {
         configuration.attempts = attempts
         configuration.sinkWindow = sinkWindow
         configuration.keepOutcomes = .seconds(keepOutcomes)
+        configuration.rememberIDs = .seconds(rememberDays * 86_400)
+        configuration.rememberedIDs = rememberIds
         for pair in weight {
             let parts = pair.split(separator: "=", maxSplits: 1)
             guard parts.count == 2, let share = Int(parts[1]), (1...1000).contains(share) else {
