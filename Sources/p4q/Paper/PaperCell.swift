@@ -71,12 +71,13 @@ struct PaperStore {
         let tests: [String]
         let tests_sha256: [String]
         let epochs: Int
+        let context: Int
     }
 
     struct OtherInputs: Error, CustomStringConvertible {
         let folder: String
         var description: String {
-            "\(folder) holds the report of another model, other data or other epochs; choose another --out, or remove it"
+            "\(folder) holds the report of another model, other data, other epochs or another prompt length; choose another --out, or remove it"
         }
     }
 

@@ -35,6 +35,9 @@ struct PaperOptions: ParsableArguments {
     @Option(name: .long, help: "With --paper: passes over the training images; the ablations of losses and sizes take two fifths of them.")
     var epochs = 50
 
+    @Option(name: .long, help: "With --paper: context vectors of the prompt: 16, or 4 for the built-in model, if not given.")
+    var context: Int?
+
     @Flag(name: .long, help: "With --paper: the main table only.")
     var noAblations = false
 
@@ -47,6 +50,7 @@ struct PaperOptions: ParsableArguments {
         if test == nil { throw ValidationError("--paper needs --test: labelled images to measure on") }
         if out == nil { throw ValidationError("--paper needs --out: the report's folder") }
         if seeds < 1 || seeds > 100 { throw ValidationError("--seeds is 1 to 100") }
+        if context ?? 1 < 1 { throw ValidationError("--context must be at least 1") }
         if epochs < 1 { throw ValidationError("--epochs must be at least 1") }
         _ = try plans()
     }

@@ -32,6 +32,8 @@ struct PaperReport: Encodable {
     let tests: [String]
     let training_images: Int
     let epochs: Int
+    /// Context vectors of the prompt.
+    let context: Int
     let seeds: Int
     let bits: [String]
     /// Of one prompt as long as the text tower takes it.
@@ -42,11 +44,12 @@ struct PaperReport: Encodable {
     private let isThePapers: Bool
 
     enum CodingKeys: String, CodingKey {
-        case model, class_set, tests, training_images, epochs, seeds, bits, operations_per_prompt, rows, classes
+        case model, class_set, tests, training_images, epochs, context, seeds, bits, operations_per_prompt, rows, classes
     }
 
     init(
-        model: String, classSet: ClassSet, tests: [String], images: Int, epochs: Int, seeds: Int, bits: [String], promptOperations: Int,
+        model: String, classSet: ClassSet, tests: [String], images: Int, epochs: Int, context: Int, seeds: Int, bits: [String],
+        promptOperations: Int,
         cells: [PaperCell]
     ) {
         self.model = model
@@ -55,6 +58,7 @@ struct PaperReport: Encodable {
         self.tests = tests
         training_images = images
         self.epochs = epochs
+        self.context = context
         self.seeds = seeds
         self.bits = bits
         operations_per_prompt = promptOperations

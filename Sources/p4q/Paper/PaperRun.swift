@@ -58,7 +58,8 @@ final class PaperRun {
             out,
             PaperStore.Identity(
                 model: float.name, model_sha256: float.sha256, class_set_sha256: classSet.sha256, train: options.train,
-                train_sha256: training.sha256, tests: tests.map(\.data), tests_sha256: base.data.map(\.sha256), epochs: options.epochs))
+                train_sha256: training.sha256, tests: tests.map(\.data), tests_sha256: base.data.map(\.sha256), epochs: options.epochs,
+                context: contextLength))
         try calibrate(plans)
         try fullPrecision()
         for plan in plans { try quantized(plan.description) }
@@ -68,7 +69,12 @@ final class PaperRun {
         }
         return PaperReport(
             model: float.name, classSet: classSet, tests: tests.map(\.data), images: training.count, epochs: options.epochs,
+            context: contextLength,
             seeds: options.seeds, bits: plans.map(\.description), promptOperations: Self.promptOperations(float), cells: cells)
+    }
+
+    private var contextLength: Int {
+        options.context ?? (ModelLocation.builtIn(model) != nil ? TuningOptions.builtInContext : TuningSettings().contextLength)
     }
 
     private static func promptOperations(_ model: CLIPModel) -> Int {
@@ -78,24 +84,24 @@ final class PaperRun {
     // MARK: Rows
 
     private func fullPrecision() throws {
-        try add("float/zero-shot") { try $0.cell($1, pictures: true) }
+        try add("float/zero-shot") { try $0.cell($2, pictures: true) }
         try probe("float", quantized: nil)
         for seed in 0..<options.seeds {
             var settings = settings(seed)
             settings.parts = .prompt
-            try tune("float", "float/prompt/seed \(seed)", settings)
-            try tune("float", "float/both/seed \(seed)", self.settings(seed))
+            try tune("float/prompt/seed \(seed)", settings)
+            try tune("float/both/seed \(seed)", self.settings(seed))
         }
     }
 
     private func quantized(_ bits: String) throws {
         for observer in Observer.allCases {
-            try add("\(bits)/\(observer.rawValue)") { try $0.cell($1, pictures: observer == .omse) }
+            try add("\(bits)/\(observer.rawValue)") { try $0.cell($2, pictures: observer == .omse) }
         }
         try probe(bits, quantized: BitPlan(bits)?.weights)
         for seed in 0..<options.seeds {
-            try tune(bits, "\(bits)/p4q/seed \(seed)", settings(seed), pictures: seed == 0)
-            try tune(bits, "\(bits)/search/seed \(seed)", settings(seed), searching: true)
+            try tune("\(bits)/p4q/seed \(seed)", settings(seed), pictures: seed == 0)
+            try tune("\(bits)/search/seed \(seed)", settings(seed), searching: true)
         }
     }
 
@@ -105,7 +111,7 @@ final class PaperRun {
             settings.epochs = epochs
             change(&settings)
             do {
-                try tune(bits, "\(bits)/ablation/\(name)", settings)
+                try tune("\(bits)/ablation/\(name)", settings)
             } catch TuningError.promptTooLong { notices.note("\(name): the text tower has no room for it") }
         }
         let (full, some) = (options.epochs, max(1, options.epochs * 2 / 5))
@@ -131,22 +137,25 @@ final class PaperRun {
     private func settings(_ seed: Int) -> TuningSettings {
         var settings = TuningSettings()
         settings.epochs = options.epochs
+        settings.contextLength = contextLength
         settings.seed = UInt64(seed)
         return settings
     }
 
     // MARK: Cells
 
-    private func add(_ key: String, _ make: (PaperModel, String) throws -> PaperCell) throws {
+    private func add(_ key: String, _ make: (PaperModel, TrainingData, String) throws -> PaperCell) throws {
         guard let store else { return }
-        let cell = try store.cell(key) { try make(open(key).model, key) }
+        let cell = try store.cell(key) {
+            let (model, data) = try open(key)
+            return try make(model, data, key)
+        }
         cells.append(cell)
         notices.note("\(key): \(fixed(cell.top1 * 100, 2)) %")
     }
 
     private func probe(_ base: String, quantized bits: BitWidth?) throws {
-        try add(base == "float" ? "float/probe" : "\(base)/probe") { _, key in
-            let (model, data) = try open(base == "float" ? "float" : "\(base)/omse")
+        try add("\(base)/probe") { model, data, key in
             let start = ContinuousClock.now
             let width = data.featureWidth
             let rows = data.labels.indices.flatMap { image in
@@ -159,10 +168,9 @@ final class PaperRun {
     }
 
     private func tune(
-        _ base: String, _ key: String, _ settings: TuningSettings, searching: Bool = false, pictures: Bool = false
+        _ key: String, _ settings: TuningSettings, searching: Bool = false, pictures: Bool = false
     ) throws {
-        try add(key) { _, key in
-            let (model, data) = try open(base == "float" ? "float" : "\(base)/omse")
+        try add(key) { model, data, key in
             let start = ContinuousClock.now
             var run = run(settings, student: model.model)
             if searching { run = run.with(try TuningSearch().run(run, data) { _, _, _ in }) }
@@ -192,9 +200,11 @@ final class PaperRun {
 
     // MARK: Models and data
 
-    /// The model of a row, with its data sets' features.
+    /// The model of a row, with its data sets' features: what is no observer's own row builds on OMSE's.
     private func open(_ key: String) throws -> (model: PaperModel, data: TrainingData) {
-        let name = key.hasPrefix("float") ? "float" : key.split(separator: "/").prefix(2).joined(separator: "/")
+        let parts = key.split(separator: "/").map(String.init)
+        let observer = parts.dropFirst().first.flatMap(Observer.init(rawValue:)) ?? .omse
+        let name = parts[0] == "float" ? "float" : "\(parts[0])/\(observer.rawValue)"
         if let student, student.key == name { return (student.model, student.data) }
         let model: CLIPModel
         let size: Double

@@ -17,7 +17,8 @@ struct PaperTables {
 
     private static let methods: [(name: String, title: String)] =
         Observer.allCases.map { ($0.rawValue, "PTQ, \(title($0))") } + [
-            ("probe", "OMSE + quantized linear probe"), ("p4q", "P4Q"), ("search", "P4Q, share and rate searched (beyond the paper)"),
+            ("probe", "OMSE + quantized linear probe"), ("p4q", "P4Q"),
+            ("search", "P4Q, length, share and rate searched (beyond the paper)"),
         ]
 
     private static func title(_ observer: Observer) -> String {
@@ -107,6 +108,7 @@ struct PaperTables {
     var markdown: String {
         let facts =
             "\(report.model), class set \(report.class_set), \(report.training_images) training images, \(report.epochs) epochs, "
+            + "\(report.context) context vectors, "
             + "\(report.seeds) seeds (mean ± sample standard deviation). One prompt through the text tower: "
             + "\(fixed(Double(report.operations_per_prompt) / 1e9, 3)) GOP.\n"
         return facts
