@@ -75,6 +75,7 @@ final class ReleaseWorld: Sendable {
         let (set, model) = (try classSet ?? Self.classSet(), model ?? self.model)
         var settings = TuningSettings()
         settings.contextLength = 3
+        settings.adaptRatio = 0.5
         let width = Self.configuration.projectionWidth
         let vectors = PhiloxRandom(seed: seed).uniforms(3 * Self.configuration.text.width, 1)
         let ranges = AdapterRanges(
@@ -84,7 +85,7 @@ final class ReleaseWorld: Sendable {
             metrics: .init(epochs: 1, classificationLoss: 0.5, distillationLoss: 0.5, heldOutAccuracy: nil),
             context: FloatTensor(shape: [3, Self.configuration.text.width]) { _ = $0.update(fromContentsOf: vectors) },
             adapter: try QuantizedAdapter(
-                AdapterParameters(width: width, random: PhiloxRandom(seed: seed &+ 1000)), ratio: 0.5, ranges: ranges))
+                AdapterParameters(width: width, random: PhiloxRandom(seed: seed &+ 1000)), ratio: settings.adaptRatio, ranges: ranges))
         guard let text = try tuning.applied(to: model, name: "t").text else { throw CocoaError(.coderInvalidValue) }
         return try ReleaseContent(
             tuning: tuning, classSet: set, textFeatures: try text.compute(for: set, pool: .serial), temperature: temperature)
@@ -141,7 +142,7 @@ struct LocalDispatcher {
 }
 
 /// Waits until it is so, or for `limit`; gives how long it took, nil if it did not come.
-func wait(_ limit: Duration = .seconds(20), until condition: () -> Bool) async -> Duration? {
+func wait(_ limit: Duration = .seconds(5), until condition: () -> Bool) async -> Duration? {
     let start = ContinuousClock.now
     while ContinuousClock.now - start < limit {
         if condition() { return ContinuousClock.now - start }
