@@ -24,16 +24,24 @@ enum ResultTable {
         for line in text.split(separator: "\n", omittingEmptySubsequences: false) { try StandardOutput.line(String(line)) }
     }
 
+    /// A producer's path says more than the id that was made of it.
     private static func row(_ result: JobResult) -> Row {
+        let image = result.metadata["path"] ?? result.id
         switch result.outcome {
         case .scored(let predictions, let unknown):
             let first = predictions.first
             let others = predictions.dropFirst().map { "\($0.label) \(percent($0.probability))" }.joined(separator: ", ")
             let label = first.map { unknown ? "unknown (\($0.label)?)" : $0.label } ?? "unknown"
-            return Row(image: result.id, label: label, probability: first.map { percent($0.probability) } ?? "", others: others)
+            return Row(image: image, label: label, probability: first.map { percent($0.probability) } ?? "", others: others)
         case .failed(let failure):
-            return Row(image: result.id, label: failure.code, probability: "", others: failure.message)
+            return Row(image: image, label: failure.code, probability: "", others: message(failure, result))
         }
+    }
+
+    /// Without the id in front, which has its own column.
+    private static func message(_ failure: Failure, _ result: JobResult) -> String {
+        let prefix = "\(result.id): "
+        return failure.message.hasPrefix(prefix) ? String(failure.message.dropFirst(prefix.count)) : failure.message
     }
 
     private static func percent(_ probability: Float) -> String {

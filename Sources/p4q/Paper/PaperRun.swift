@@ -25,8 +25,8 @@ final class PaperRun {
 
     private var store: PaperStore?
     private var cells: [PaperCell] = []
-    /// The students that were used last, by the key of their rows.
-    private var student: (key: String, model: PaperModel, data: TrainingData)?
+    /// The model that was used last, by the key of its rows, with the training images as its tower sees them once somebody learns on them.
+    private var student: (key: String, model: PaperModel, data: TrainingData?)?
 
     init(
         _ options: PaperOptions, model: String, classSet: URL, imageOptions: ImageOptions, pool: ThreadPool, features: URL?, quiet: Bool
@@ -53,7 +53,7 @@ final class PaperRun {
     func run() throws -> PaperReport {
         try FileManager.default.createDirectory(at: out, withIntermediateDirectories: true)
         let plans = try options.plans()
-        let (base, training) = try open("float")
+        let (base, training) = (try open("float"), try trainingData("float"))
         store = try PaperStore(
             out,
             PaperStore.Identity(
@@ -63,6 +63,7 @@ final class PaperRun {
         try calibrate(plans)
         try fullPrecision()
         for plan in plans { try quantized(plan.description) }
+        for plan in plans { try searched(plan.description) }
         if !options.noAblations {
             let plan = (plans.first { $0.description == "4-4-8" } ?? plans[0]).description
             try ablations(plan)
@@ -84,7 +85,7 @@ final class PaperRun {
     // MARK: Rows
 
     private func fullPrecision() throws {
-        try add("float/zero-shot") { try $0.cell($2, pictures: true) }
+        try add("float/zero-shot") { try $0.cell($1, pictures: true) }
         try probe("float", quantized: nil)
         for seed in 0..<options.seeds {
             var settings = settings(seed)
@@ -96,13 +97,17 @@ final class PaperRun {
 
     private func quantized(_ bits: String) throws {
         for observer in Observer.allCases {
-            try add("\(bits)/\(observer.rawValue)") { try $0.cell($2, pictures: observer == .omse) }
+            try add("\(bits)/\(observer.rawValue)") { try $0.cell($1, pictures: observer == .omse) }
         }
         try probe(bits, quantized: BitPlan(bits)?.weights)
         for seed in 0..<options.seeds {
             try tune("\(bits)/p4q/seed \(seed)", settings(seed), pictures: seed == 0)
-            try tune("\(bits)/search/seed \(seed)", settings(seed), searching: true)
         }
+    }
+
+    /// Beyond the paper: what its recipe fixes is found on held-out images.
+    private func searched(_ bits: String) throws {
+        for seed in 0..<options.seeds { try tune("\(bits)/search/seed \(seed)", settings(seed), searching: true) }
     }
 
     private func ablations(_ bits: String) throws {
@@ -144,18 +149,16 @@ final class PaperRun {
 
     // MARK: Cells
 
-    private func add(_ key: String, _ make: (PaperModel, TrainingData, String) throws -> PaperCell) throws {
+    private func add(_ key: String, _ make: (PaperModel, String) throws -> PaperCell) throws {
         guard let store else { return }
-        let cell = try store.cell(key) {
-            let (model, data) = try open(key)
-            return try make(model, data, key)
-        }
+        let cell = try store.cell(key) { try make(open(key), key) }
         cells.append(cell)
         notices.note("\(key): \(fixed(cell.top1 * 100, 2)) %")
     }
 
     private func probe(_ base: String, quantized bits: BitWidth?) throws {
-        try add("\(base)/probe") { model, data, key in
+        try add("\(base)/probe") { model, key in
+            let data = try trainingData(key)
             let start = ContinuousClock.now
             let width = data.featureWidth
             let rows = data.labels.indices.flatMap { image in
@@ -170,7 +173,8 @@ final class PaperRun {
     private func tune(
         _ key: String, _ settings: TuningSettings, searching: Bool = false, pictures: Bool = false
     ) throws {
-        try add(key) { model, data, key in
+        try add(key) { model, key in
+            let data = try trainingData(key)
             let start = ContinuousClock.now
             var run = run(settings, student: model.model)
             if searching { run = run.with(try TuningSearch().run(run, data) { _, _, _ in }) }
@@ -201,11 +205,11 @@ final class PaperRun {
     // MARK: Models and data
 
     /// The model of a row, with its data sets' features: what is no observer's own row builds on OMSE's.
-    private func open(_ key: String) throws -> (model: PaperModel, data: TrainingData) {
+    private func open(_ key: String) throws -> PaperModel {
         let parts = key.split(separator: "/").map(String.init)
         let observer = parts.dropFirst().first.flatMap(Observer.init(rawValue:)) ?? .omse
         let name = parts[0] == "float" ? "float" : "\(parts[0])/\(observer.rawValue)"
-        if let student, student.key == name { return (student.model, student.data) }
+        if let student, student.key == name { return student.model }
         let model: CLIPModel
         let size: Double
         if name == "float" {
@@ -216,10 +220,6 @@ final class PaperRun {
             model = try ModelLoader(instructionSet: ProcessorOptions.instructionSet()).load(folder.path)
             size = EvaluatedModel.sizeMiB(of: [folder.appendingPathComponent("model.safetensors")])
         }
-        let run = run(settings(0), student: model)
-        let training = try run.collector(cache: features, decoder: imageOptions.decoder)
-        try collect(options.train, classSet, into: training, "\(name): training images")
-        guard training.labels.count > 1 else { throw ValidationError("none of the training images can be used") }
         var sets: [LabelledFeatures] = []
         for test in tests {
             let collector = try FeatureCollector(models: [model], cache: features, views: 1, decoder: imageOptions.decoder, pool: pool)
@@ -231,9 +231,21 @@ final class PaperRun {
             model: model, sizeMiB: size,
             operations: model.text.flatMap { PromptTower($0.encoder) }?.configuration.operationsPerImage ?? 0, tests: tests, data: sets,
             pool: pool)
-        let data = try run.data(training)
-        student = (name, opened, data)
-        return (opened, data)
+        student = (name, opened, nil)
+        return opened
+    }
+
+    /// The training images as the model of a row sees them.
+    private func trainingData(_ key: String) throws -> TrainingData {
+        let model = try open(key).model
+        if let data = student?.data { return data }
+        let run = run(settings(0), student: model)
+        let collector = try run.collector(cache: features, decoder: imageOptions.decoder)
+        try collect(options.train, classSet, into: collector, "\(model.name): training images")
+        guard collector.labels.count > 1 else { throw ValidationError("none of the training images can be used") }
+        let data = try run.data(collector)
+        student?.data = data
+        return data
     }
 
     private func collect(_ inputs: [String], _ classSet: ClassSet, into collector: FeatureCollector, _ title: String) throws {
