@@ -33,6 +33,8 @@ enum ResultTable {
             return Row(image: result.id, label: label, probability: first.map { percent($0.probability) } ?? "", others: others)
         case .failed(let failure):
             return Row(image: result.id, label: failure.code, probability: "", others: failure.message)
+        case .learned(let example, let effect):
+            return Row(image: result.id, label: effect.rawValue, probability: "", others: example)
         }
     }
 
