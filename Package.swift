@@ -62,9 +62,8 @@ let package = Package(
         .target(
             name: "Services",
             dependencies: [
-                "Tensors", "Imaging", "CLIP", "Quantization", "Messages", "Transport", "JobQueue", crypto, flyingFox, flyingSocks,
-                lifecycle,
-                logging,
+                "Tensors", "Imaging", "CLIP", "Quantization", "Tuning", "Messages", "Transport", "JobQueue", crypto, flyingFox,
+                flyingSocks, lifecycle, logging,
             ],
             swiftSettings: swift),
         .executableTarget(
@@ -93,10 +92,15 @@ let package = Package(
         .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Imaging", "TestSupport"], swiftSettings: swift),
         .testTarget(
             name: "ServicesTests",
-            dependencies: ["Services", "CLIP", "Imaging", "JobQueue", "Messages", "Transport", "TestSupport", logging],
+            dependencies: [
+                "Services", "CLIP", "Imaging", "JobQueue", "Messages", "Quantization", "Tensors", "Transport", "Tuning", "TestSupport",
+                crypto,
+                logging,
+            ],
             swiftSettings: swift),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["p4q", "CLIP", "Messages", "Tensors", "Transport", "TestSupport"], swiftSettings: swift),
+            name: "EndToEndTests", dependencies: ["p4q", "CLIP", "Messages", "Tensors", "Transport", "Tuning", "TestSupport"],
+            swiftSettings: swift),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c11

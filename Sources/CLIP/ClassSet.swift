@@ -84,7 +84,7 @@ package struct ClassSet: Sendable, Equatable {
         if prompts > Self.maximumPrompts { throw invalid("its \(prompts) prompts are more than \(Self.maximumPrompts)") }
     }
 
-    private struct Canonical: Encodable {
+    private struct Canonical: Codable {
         let name: String
         let classes: [Entry]
         let templates: [String]
@@ -92,13 +92,33 @@ package struct ClassSet: Sendable, Equatable {
         let threshold: Float
     }
 
+    /// The set's canonical form, whose hash `sha256` is: JSON on one line.
+    package var canonicalText: String {
+        String(
+            decoding: Self.canonical(name: name, classes: classes, templates: templates, topK: topK, threshold: threshold), as: UTF8.self)
+    }
+
+    /// Reads a canonical form; `origin` stands for it in errors.
+    package init(canonicalText: String, origin: String) throws(CLIPError) {
+        let form: Canonical
+        do {
+            form = try JSONDecoder().decode(Canonical.self, from: Data(canonicalText.utf8))
+        } catch {
+            throw .classSet(name: origin, reason: "its class set can't be read")
+        }
+        try self.init(name: form.name, classes: form.classes, templates: form.templates, topK: form.topK, threshold: form.threshold)
+    }
+
     private static func digest(name: String, classes: [Entry], templates: [String], topK: Int, threshold: Float) -> String {
+        SHA256.hash(data: canonical(name: name, classes: classes, templates: templates, topK: topK, threshold: threshold)).hexadecimal
+    }
+
+    private static func canonical(name: String, classes: [Entry], templates: [String], topK: Int, threshold: Float) -> Data {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         encoder.nonConformingFloatEncodingStrategy = .convertToString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
         let canonical = Canonical(name: name, classes: classes, templates: templates, topK: topK, threshold: threshold)
         // Encoding strings, integers and floats with a strategy for the non-finite ones cannot fail; an empty form would only weaken the hash.
-        let bytes = (try? encoder.encode(canonical)) ?? Data()
-        return SHA256.hash(data: bytes).hexadecimal
+        return (try? encoder.encode(canonical)) ?? Data()
     }
 }

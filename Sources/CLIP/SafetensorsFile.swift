@@ -24,6 +24,17 @@ package struct SafetensorsFile: Sendable {
         try self.init(file)
     }
 
+    /// A file's bytes that came another way; `name` stands for the file in errors.
+    package init(copying bytes: [UInt8], name: String) throws(CLIPError) {
+        let file: MappedFile
+        do throws(TensorsError) {
+            file = try MappedFile(copying: bytes, name: name)
+        } catch {
+            throw .unreadable(error)
+        }
+        try self.init(file)
+    }
+
     package init(_ file: MappedFile) throws(CLIPError) {
         self.file = file
         let name = file.url.path

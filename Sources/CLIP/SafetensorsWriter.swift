@@ -49,13 +49,33 @@ package enum SafetensorsWriter {
     ///
     /// - Precondition: no two entries have the same name.
     package static func write(_ entries: [Entry], metadata: [String: String] = [:], to url: URL) throws(CLIPError) {
-        // Wide elements first keeps every tensor aligned to its element.
-        let ordered = entries.sorted { ($1.type.size, $0.name) < ($0.type.size, $1.name) }
+        let ordered = self.ordered(entries)
         let header = self.header(ordered, metadata)
         try replace(url) { descriptor in
             guard header.withUnsafeBytes({ write($0, to: descriptor) }) else { return false }
             return ordered.allSatisfy { $0.withUnsafeBytes { write($0, to: descriptor) } }
         }
+    }
+
+    /// The same as bytes.
+    ///
+    /// - Precondition: no two entries have the same name.
+    package static func bytes(_ entries: [Entry], metadata: [String: String] = [:]) -> [UInt8] {
+        let ordered = self.ordered(entries)
+        var bytes = header(ordered, metadata)
+        bytes.reserveCapacity(bytes.count + ordered.reduce(0) { $0 + $1.byteCount })
+        for entry in ordered {
+            _ = entry.withUnsafeBytes { content in
+                bytes.append(contentsOf: content)
+                return true
+            }
+        }
+        return bytes
+    }
+
+    /// Wide elements first keeps every tensor aligned to its element.
+    private static func ordered(_ entries: [Entry]) -> [Entry] {
+        entries.sorted { ($1.type.size, $0.name) < ($0.type.size, $1.name) }
     }
 
     /// The length and the JSON, padded with spaces so that the tensors begin at a multiple of 64.

@@ -20,15 +20,21 @@ package struct ZeroShotClassifier: Sendable {
     package let textFeatures: FloatTensor
     /// `exp(logit_scale)`
     package let scale: Float
+    /// Below it the answer is unknown, for classes without a threshold of their own.
+    private let threshold: Float
     private let kernels: FloatKernels
 
-    package init(classSet: ClassSet, textFeatures: FloatTensor, scale: Float, kernels: FloatKernels = FloatKernels()) {
+    /// - Parameter unknownThreshold: in place of the class set's own.
+    package init(
+        classSet: ClassSet, textFeatures: FloatTensor, scale: Float, unknownThreshold: Float? = nil, kernels: FloatKernels = FloatKernels()
+    ) {
         precondition(
             textFeatures.shape.count == 2 && textFeatures.shape[0] == classSet.classes.count,
             "text features \(textFeatures.shape) for \(classSet.classes.count) classes")
         self.classSet = classSet
         self.textFeatures = textFeatures
         self.scale = scale
+        threshold = unknownThreshold ?? classSet.threshold
         self.kernels = kernels
     }
 
@@ -57,7 +63,7 @@ package struct ZeroShotClassifier: Sendable {
     }
 
     private func isBelowThreshold(_ first: ScoredClass) -> Bool {
-        !(first.probability >= classSet.classes[first.index].threshold ?? classSet.threshold)
+        !(first.probability >= classSet.classes[first.index].threshold ?? threshold)
     }
 
     /// Indices of the `count` largest scores, best first; equal scores in index order.

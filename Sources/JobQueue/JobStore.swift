@@ -2,7 +2,7 @@
 ///
 /// Everything is batched and asynchronous. Every write carries its partition's epoch and is refused (`fenced`) if somebody has opened the
 /// partition since. Calls of `commit` for one partition don't overlap and are made in the machine's order.
-package protocol JobStore: Sendable {
+package protocol JobStore: ReleaseStore {
     /// Takes the partition over: raises its epoch, so that whoever had it can't write any more, and gives what is journalled besides the
     /// jobs. Throws `JobQueueError`.
     func open(_ partition: PartitionID) async throws -> RecoveredPartition

@@ -21,6 +21,7 @@ package final class MemoryStore: JobStore {
         var tombstones: [(day: Int64, keys: [JobKey: Tombstone])] = []
         var isClean = true
         var figures = StoreFigures()
+        var releases = Releases()
     }
 
     fileprivate struct Row {
@@ -74,6 +75,24 @@ package final class MemoryStore: JobStore {
                 throw JobQueueError.fenced(batch.partition, own: batch.epoch, current: partition.epoch)
             }
             Self.apply(batch, day, &partition)
+        }
+    }
+
+    /// Refuses whoever does not own the partition any more.
+    func fence(_ epoch: Epoch, _ id: PartitionID) throws {
+        try partitions.withLock { partitions in
+            guard let current = partitions[id]?.epoch else { throw JobQueueError.closed }
+            guard current == epoch else { throw JobQueueError.fenced(id, own: epoch, current: current) }
+        }
+    }
+
+    /// Lends what is kept of releases; changes are kept unless `body` throws.
+    func withReleases<Result: Sendable>(_ id: PartitionID, _ body: (inout Releases) throws -> Result) rethrows -> Result {
+        try partitions.withLock { partitions in
+            var releases = partitions[id]?.releases ?? Releases()
+            let result = try body(&releases)
+            partitions[id]?.releases = releases
+            return result
         }
     }
 

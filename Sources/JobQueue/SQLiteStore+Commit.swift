@@ -45,7 +45,7 @@ extension SQLiteStore {
         let (commits, day) = (shared.withLock { $0.commits } + 1, wall().day)
         var freed: [(PayloadPlace, [UInt8])] = []
         try database.inTransaction(.immediate) {
-            try fence(batch, database)
+            try fence(batch.partition, batch.epoch, database)
             try insert(batch, places, hashes, database)
             freed = try finish(batch, database)
             try writeGroups(batch, database)
@@ -79,10 +79,10 @@ extension SQLiteStore {
         return Array(hasher.finalize())
     }
 
-    private func fence(_ batch: JournalBatch, _ database: Database) throws {
+    func fence(_ partition: PartitionID, _ epoch: Epoch, _ database: Database) throws {
         let current = try Int64.fetchOne(database.cachedStatement(sql: "SELECT epoch FROM partition WHERE id = 0")) ?? 0
-        guard current == Int64(batch.epoch.rawValue) else {
-            throw JobQueueError.fenced(batch.partition, own: batch.epoch, current: Epoch(UInt32(truncatingIfNeeded: current)))
+        guard current == Int64(epoch.rawValue) else {
+            throw JobQueueError.fenced(partition, own: epoch, current: Epoch(UInt32(truncatingIfNeeded: current)))
         }
     }
 
@@ -266,7 +266,7 @@ extension SQLiteStore {
         shared.withLock { $0.figures.syncs += 2 }
     }
 
-    private func writeHighWaterIfDue() throws {
+    func writeHighWaterIfDue() throws {
         let isDue = shared.withLock { shared in
             shared.commits >= shared.highWater.commits + 1000 || ContinuousClock.now - shared.highWaterTime > .seconds(1)
         }

@@ -2,7 +2,7 @@ internal import GRDB
 
 /// The tables. A migration that was released is never changed; a new version is a new one.
 extension SQLiteStore {
-    static let version = 1
+    static let version = 2
 
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
@@ -33,6 +33,7 @@ extension SQLiteStore {
                     CREATE TABLE service_mode (service INTEGER PRIMARY KEY, mode INTEGER NOT NULL);
                     """)
         }
+        migrator.registerMigration("2") { database in try database.execute(sql: releaseTables) }
         return migrator
     }
 

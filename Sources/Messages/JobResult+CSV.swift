@@ -1,7 +1,7 @@
 extension JobResult {
     /// The columns of `csvRow()`.
     package static let csvHeader =
-        "id,status,label,index,probability,cosine,unknown,error_code,error_message,model,class_set,format,width,height,sha256,total_us,worker,attempt"
+        "id,status,label,index,probability,cosine,unknown,error_code,error_message,model,class_set,format,width,height,sha256,total_us,worker,attempt,release"
 
     /// The result as one record of RFC 4180 without its line end: the best prediction, or the failure. Unknown fields are empty.
     package func csvRow() -> String {
@@ -20,7 +20,7 @@ extension JobResult {
         }
         fields += [model?.name ?? "", classSet?.name ?? "", image?.header?.format.rawValue ?? ""]
         fields += [image?.header.map { "\($0.width)" } ?? "", image?.header.map { "\($0.height)" } ?? "", image?.sha256.hex ?? ""]
-        fields += ["\(timings.total.wholeMicroseconds)", worker, "\(attempt)"]
+        fields += ["\(timings.total.wholeMicroseconds)", worker, "\(attempt)", release.map { "\($0.version)" } ?? ""]
         return fields.map(Self.csvField).joined(separator: ",")
     }
 

@@ -67,6 +67,12 @@ extension JobResult {
                 json.member(key, null: ())
             }
         }
+        if let release {
+            json.member("release", integer: release.version)
+            if release.isOtherClasses { json.member("release_other_classes", bool: true) }
+        } else if isScored {
+            json.member("release", null: ())
+        }
         if let image {
             json.member("image") { $0.object(image.write) }
         } else if isScored {

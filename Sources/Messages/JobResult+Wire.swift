@@ -22,6 +22,10 @@ extension P4q_V1_Result {
             self.classSet.name = classSet.name
             self.classSet.sha256 = Data(classSet.sha256.bytes)
         }
+        if let release = result.release {
+            self.release.version = release.version
+            self.release.otherClasses = release.isOtherClasses
+        }
         timings.queueUs = result.timings.queue.wholeMicroseconds
         timings.decodeUs = result.timings.decode.wholeMicroseconds
         timings.preprocessUs = result.timings.preprocess.wholeMicroseconds
@@ -97,6 +101,7 @@ extension JobResult {
             image: wire.hasImage ? try ImageFacts(wire.image, checks: checks) : nil,
             model: wire.hasModel ? try Provenance(wire.model.name, wire.model.sha256, "model", checks) : nil,
             classSet: wire.hasClassSet ? try Provenance(wire.classSet.name, wire.classSet.sha256, "class_set", checks) : nil,
+            release: wire.hasRelease ? ReleaseMark(version: wire.release.version, isOtherClasses: wire.release.otherClasses) : nil,
             timings: try Timings(wire.timings, checks: checks),
             worker: wire.worker.isEmpty ? batchWorker : try checks.bounded(wire.worker, "worker"),
             attempt: max(1, Int(wire.attempt)),

@@ -9,6 +9,8 @@ package struct JobResult: Hashable, Sendable {
     package var model: Provenance?
     /// Nil if no class set was used.
     package var classSet: Provenance?
+    /// What the score is wholly by; nil if it is the model's own.
+    package var release: ReleaseMark?
     package var timings: Timings
     /// The worker that made it.
     package var worker: String
@@ -23,7 +25,8 @@ package struct JobResult: Hashable, Sendable {
 
     package init(
         id: String, outcome: Outcome, image: ImageFacts? = nil, model: Provenance? = nil, classSet: Provenance? = nil,
-        timings: Timings = Timings(), worker: String, attempt: Int = 1, metadata: [String: String] = [:], traceparent: String = "",
+        release: ReleaseMark? = nil, timings: Timings = Timings(), worker: String, attempt: Int = 1, metadata: [String: String] = [:],
+        traceparent: String = "",
         place: OutcomePlace? = nil
     ) {
         self.id = id
@@ -31,6 +34,7 @@ package struct JobResult: Hashable, Sendable {
         self.image = image
         self.model = model
         self.classSet = classSet
+        self.release = release
         self.timings = timings
         self.worker = worker
         self.attempt = attempt
@@ -42,11 +46,24 @@ package struct JobResult: Hashable, Sendable {
     /// The result of `job`, with what is echoed taken from it.
     package init(
         answering job: Job, outcome: Outcome, image: ImageFacts? = nil, model: Provenance? = nil, classSet: Provenance? = nil,
-        timings: Timings = Timings(), worker: String
+        release: ReleaseMark? = nil, timings: Timings = Timings(), worker: String
     ) {
         self.init(
-            id: job.id, outcome: outcome, image: image, model: model, classSet: classSet, timings: timings, worker: worker,
-            attempt: job.attempt, metadata: job.metadata, traceparent: job.traceparent)
+            id: job.id, outcome: outcome, image: image, model: model, classSet: classSet, release: release, timings: timings,
+            worker: worker, attempt: job.attempt, metadata: job.metadata, traceparent: job.traceparent)
+    }
+}
+
+/// The release that a result was made with.
+package struct ReleaseMark: Hashable, Sendable {
+    /// Of the result's class set; from 1.
+    package var version: UInt64
+    /// The class set has gained, lost or changed classes since this release was learned.
+    package var isOtherClasses: Bool
+
+    package init(version: UInt64, isOtherClasses: Bool = false) {
+        self.version = version
+        self.isOtherClasses = isOtherClasses
     }
 }
 

@@ -143,14 +143,14 @@ package struct SinkAcknowledgement: Hashable, Sendable {
 }
 
 extension P4q_V1_ModelReference {
-    fileprivate init(_ origin: Provenance) {
+    init(_ origin: Provenance) {
         name = origin.name
         sha256 = Data(origin.sha256.bytes)
     }
 }
 
 extension P4q_V1_ClassSetReference {
-    fileprivate init(_ origin: Provenance) {
+    init(_ origin: Provenance) {
         name = origin.name
         sha256 = Data(origin.sha256.bytes)
     }

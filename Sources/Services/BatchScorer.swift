@@ -3,6 +3,9 @@ internal import Messages
 internal import Tensors
 
 /// A batch through the tower and against each job's own class set. One a thread; its memory is reused from batch to batch.
+///
+/// What is in place is looked up once a batch: a release that is swapped in meanwhile begins with the next one, and each answer is wholly
+/// (adapter and text features) by the release that it names.
 final class BatchScorer {
     private let model: CLIPModel
     private let registry: ClassSetRegistry
@@ -10,6 +13,7 @@ final class BatchScorer {
     private let worker: String
     private let provenance: Provenance
     private let workspace = Workspace()
+    private let adapterWorkspace = Workspace()
 
     init(model: CLIPModel, registry: ClassSetRegistry, pool: ThreadPool, worker: String, provenance: Provenance) {
         self.model = model
@@ -24,11 +28,12 @@ final class BatchScorer {
         let start = ContinuousClock.now
         var results: [(batch: String, result: JobResult)] = []
         results.reserveCapacity(batch.count)
-        var ready: [(image: PreparedImage, classifier: ZeroShotClassifier)] = []
+        var ready: [(image: PreparedImage, classifier: LiveClassifier)] = []
+        let inPlace = registry.snapshot()
         for image in batch {
             do throws(Failure) {
                 if let deadline = image.item.deadline, deadline < start { throw .expired(stage: .infer) }
-                ready.append((image, try registry.classifier(for: image.item.job.classes)))
+                ready.append((image, try classifier(for: image.item.job.classes, inPlace)))
             } catch {
                 results.append(failed(image, error))
             }
@@ -36,11 +41,61 @@ final class BatchScorer {
         let inferStart = ContinuousClock.now
         let width = model.imageEncoder.featureWidth
         let features = encode(ready.map(\.image.crop), width: width)
-        for (index, (image, classifier)) in ready.enumerated() {
-            let feature = UnsafeMutableBufferPointer(rebasing: features[index * width..<(index + 1) * width])
-            results.append(scored(image, classifier, feature, inferStart))
+        // In the order of their first images.
+        var groups: [(classifier: LiveClassifier, indices: [Int])] = []
+        for (index, (_, classifier)) in ready.enumerated() {
+            if let place = groups.firstIndex(where: { $0.classifier === classifier }) {
+                groups[place].indices.append(index)
+            } else {
+                groups.append((classifier, [index]))
+            }
+        }
+        for (classifier, indices) in groups {
+            let answers = self.answers(classifier, indices, ready, features, width)
+            for (index, answer) in zip(indices, answers) { results.append(scored(ready[index].image, classifier, answer, inferStart)) }
+            if let shadow = classifier.shadow {
+                count(classifier, shadow, answers, self.answers(shadow, indices, ready, features, width))
+            }
         }
         return results
+    }
+
+    private func classifier(for selection: ClassSelection?, _ inPlace: LiveClassSets) throws(Failure) -> LiveClassifier {
+        switch selection {
+        case nil: return try inPlace.classifier(nil, sha256: nil)
+        case .named(let name, let sha256)?:
+            do throws(Failure) {
+                return try inPlace.classifier(name, sha256: sha256?.description)
+            } catch {
+                // The dispatcher may have it.
+                if error.retryable { registry.want(name) }
+                throw error
+            }
+        case .inline(let labels, let templates)?: return try registry.inline(labels, templates)
+        }
+    }
+
+    /// The answers of one classifier for some of the images; `features` stay as the tower gave them.
+    private func answers(
+        _ classifier: LiveClassifier, _ indices: [Int], _ ready: [(image: PreparedImage, classifier: LiveClassifier)],
+        _ features: UnsafeMutableBufferPointer<Float>, _ width: Int
+    ) -> [Classification] {
+        let own = UnsafeMutableBufferPointer(
+            start: workspace.buffer(2, of: Float.self, count: indices.count * width), count: indices.count * width)
+        for (place, index) in indices.enumerated() {
+            for column in 0..<width { own[place * width + column] = features[index * width + column] }
+        }
+        classifier.adapt(own, count: indices.count, workspace: adapterWorkspace)
+        return indices.enumerated().map { place, index in
+            classifier.classifier.classify(
+                UnsafeBufferPointer(rebasing: own[place * width..<(place + 1) * width]), topK: ready[index].image.item.job.topK)
+        }
+    }
+
+    private func count(_ live: LiveClassifier, _ shadow: LiveClassifier, _ answers: [Classification], _ others: [Classification]) {
+        guard let version = shadow.mark?.version else { return }
+        let agreed = zip(answers, others).count { $0.predictions.first?.index == $1.predictions.first?.index }
+        registry.count(live.classifier.classSet.name, version: version, scored: answers.count, agreed: agreed)
     }
 
     private func encode(_ crops: [[UInt8]], width: Int) -> UnsafeMutableBufferPointer<Float> {
@@ -60,10 +115,9 @@ final class BatchScorer {
     }
 
     private func scored(
-        _ image: PreparedImage, _ classifier: ZeroShotClassifier, _ feature: UnsafeMutableBufferPointer<Float>,
-        _ start: ContinuousClock.Instant
+        _ image: PreparedImage, _ live: LiveClassifier, _ answer: Classification, _ start: ContinuousClock.Instant
     ) -> (batch: String, result: JobResult) {
-        let answer = classifier.classify(UnsafeBufferPointer(feature), topK: image.item.job.topK)
+        let classifier = live.classifier
         let predictions = answer.predictions.map {
             Prediction(
                 label: classifier.classSet.classes[$0.index].name, index: $0.index, probability: $0.probability, cosine: $0.cosine)
@@ -73,7 +127,8 @@ final class BatchScorer {
         timings.total = .now - image.item.received
         let result = JobResult(
             answering: image.item.job, outcome: .scored(predictions, unknown: answer.isUnknown), image: image.facts, model: provenance,
-            classSet: Provenance(classifier.classSet.name, hex: classifier.classSet.sha256), timings: timings, worker: worker)
+            classSet: Provenance(classifier.classSet.name, hex: classifier.classSet.sha256), release: live.mark, timings: timings,
+            worker: worker)
         return (image.item.batchID, result)
     }
 

@@ -1,4 +1,3 @@
-internal import Glibc
 internal import Synchronization
 
 /// What the holder of a key may do.
@@ -34,7 +33,10 @@ package final class AllowList: Sendable {
     /// Reads the folder again. Throws for any file that can't be used, and then nothing has changed.
     package func reload() throws(KeyFileError) {
         var new = State()
-        for file in try Self.files(in: folder) {
+        for file in try KeyFile.publicFiles(in: folder) {
+            // The keys of those who sign releases may lie beside; they let nobody in.
+            let (text, _) = try KeyFile.read(file)
+            if KeyFile.values(text)["ed25519/public-key"] != nil { continue }
             let certificate = try KeyCertificate(contentsOf: file)
             guard let name = certificate.metadata["name"], !name.isEmpty, name.utf8.count <= 64, new.byName[name] == nil else {
                 throw .malformed(path: file, reason: "its metadata has no name of 1 to 64 bytes, or one that another file has")
@@ -64,16 +66,5 @@ package final class AllowList: Sendable {
     /// All of them, by name.
     package var identities: [(key: CurveKey, identity: Identity)] {
         state.withLock { $0.byKey.map { ($0.key, $0.value) } }.sorted { $0.1.name < $1.1.name }
-    }
-
-    private static func files(in folder: String) throws(KeyFileError) -> [String] {
-        guard let directory = opendir(folder) else { throw .unreadable(path: folder, errno: errno) }
-        defer { closedir(directory) }
-        var names: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-            if name.hasSuffix(".key"), !name.hasPrefix(".") { names.append("\(folder)/\(name)") }
-        }
-        return names.sorted()
     }
 }

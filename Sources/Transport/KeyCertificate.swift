@@ -16,31 +16,18 @@ package struct KeyCertificate: Hashable, Sendable {
     /// Both keys. Nil in a public certificate.
     package var pair: CurveKeyPair? { secretKey.map { CurveKeyPair(publicKey: publicKey, secretKey: $0) } }
 
-    /// The longest file that is read.
-    private static let maximumBytes = 64 << 10
-
     /// Reads the certificate at `path`.
     ///
     /// Throws `KeyFileError`; a file with a secret key that others than its owner may read is refused.
     package init(contentsOf path: String) throws(KeyFileError) {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw .unreadable(path: path, errno: errno) }
-        defer { close(descriptor) }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw .unreadable(path: path, errno: errno) }
-        var bytes = [UInt8](repeating: 0, count: Self.maximumBytes + 1)
-        let count = read(descriptor, &bytes, bytes.count)
-        guard count >= 0 else { throw .unreadable(path: path, errno: errno) }
-        guard count <= Self.maximumBytes, let text = String(validating: bytes.prefix(count), as: UTF8.self) else {
-            throw .malformed(path: path, reason: "it is not a short UTF-8 text")
-        }
+        let (text, isExposed) = try KeyFile.read(path)
         try self.init(text: text, path: path)
-        if secretKey != nil, status.st_mode & 0o077 != 0 { throw .exposed(path: path) }
+        if secretKey != nil, isExposed { throw .exposed(path: path) }
     }
 
     /// Reads the text of a certificate; `path` is for messages.
     package init(text: String, path: String) throws(KeyFileError) {
-        let values = Self.values(text)
+        let values = KeyFile.values(text)
         func key(_ name: String) throws(KeyFileError) -> CurveKey? {
             guard let text = values["curve/\(name)"] else { return nil }
             guard let key = CurveKey(text: text) else { throw .malformed(path: path, reason: "its \(name) is not 40 characters of Z85") }
@@ -72,43 +59,7 @@ package struct KeyCertificate: Hashable, Sendable {
 
     /// Writes it to a new file, 0600 if it has a secret key and 0644 otherwise. Throws `KeyFileError`, also if the file exists.
     package func write(to path: String) throws(KeyFileError) {
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, secretKey == nil ? 0o644 : 0o600)
-        guard descriptor >= 0 else { throw .unwritable(path: path, errno: errno) }
-        defer { close(descriptor) }
-        let bytes = Array(text.utf8)
-        guard Glibc.write(descriptor, bytes, bytes.count) == bytes.count, fsync(descriptor) == 0 else {
-            throw .unwritable(path: path, errno: errno)
-        }
-    }
-
-    /// `section/name` -> value. An indented line belongs to the section above it.
-    private static func values(_ text: String) -> [String: String] {
-        var values: [String: String] = [:]
-        var section = ""
-        for line in text.split(whereSeparator: \.isNewline) {
-            let isIndented = line.first == " " || line.first == "\t"
-            let content = line.trimmed
-            if content.isEmpty || content.hasPrefix("#") { continue }
-            guard let equals = content.firstIndex(of: "=") else {
-                if !isIndented { section = content }
-                continue
-            }
-            let name = Substring(content[..<equals]).trimmed
-            var value = Substring(content[content.index(after: equals)...]).trimmed
-            if value.count >= 2, let quote = value.first, quote == "\"" || quote == "'", value.last == quote {
-                value = String(value.dropFirst().dropLast())
-            }
-            values[isIndented ? "\(section)/\(name)" : name] = value
-        }
-        return values
-    }
-}
-
-extension Substring {
-    fileprivate var trimmed: String {
-        let start = drop { $0 == " " || $0 == "\t" || $0 == "\r" }
-        guard let end = start.lastIndex(where: { $0 != " " && $0 != "\t" && $0 != "\r" }) else { return "" }
-        return String(start[...end])
+        try KeyFile.write(text, to: path, isSecret: secretKey != nil)
     }
 }
 

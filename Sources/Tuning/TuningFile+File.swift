@@ -15,6 +15,15 @@ extension TuningFile {
     ///
     /// and, in its metadata, `format`, and `origin`, `settings`, `metrics` as JSON.
     package func write(to url: URL) throws(TuningError) {
+        do throws(CLIPError) {
+            try SafetensorsWriter.write(entries, metadata: metadata, to: url)
+        } catch {
+            throw .file(error)
+        }
+    }
+
+    /// The file's tensors.
+    var entries: [SafetensorsWriter.Entry] {
         var entries: [SafetensorsWriter.Entry] = []
         if let context { entries.append(.init("context", context)) }
         if let adapter {
@@ -29,15 +38,12 @@ extension TuningFile {
                 entries.append(.init("adapter.\(name).codes", type: .int8, shape: [weight.rows, weight.columns], bytes: bytes))
             }
         }
-        do throws(CLIPError) {
-            try SafetensorsWriter.write(
-                entries,
-                metadata: [
-                    "format": Self.format, "origin": Self.json(origin), "settings": Self.json(settings), "metrics": Self.json(metrics),
-                ], to: url)
-        } catch {
-            throw .file(error)
-        }
+        return entries
+    }
+
+    /// The file's metadata.
+    var metadata: [String: String] {
+        ["format": Self.format, "origin": Self.json(origin), "settings": Self.json(settings), "metrics": Self.json(metrics)]
     }
 
     /// Reads such a file: every tensor must be there with its shape, and none else.
@@ -49,6 +55,13 @@ extension TuningFile {
             throw .file(error)
         }
         var reader = TuningReader(file)
+        let tuning = try read(file, &reader)
+        try reader.finish()
+        return tuning
+    }
+
+    /// Takes a tuning's tensors and metadata out of a file that may hold more.
+    static func read(_ file: SafetensorsFile, _ reader: inout TuningReader) throws(TuningError) -> TuningFile {
         guard file.metadata["format"] == format else { throw reader.invalid("it is not of the format \(format)") }
         guard let origin: Origin = value(file, "origin"), let settings: TuningSettings = value(file, "settings"),
             let metrics: Metrics = value(file, "metrics")
@@ -58,7 +71,6 @@ extension TuningFile {
         }
         let context = settings.parts.hasPrompt ? try reader.floats("context", [settings.contextLength, nil]) : nil
         let adapter = settings.parts.hasAdapter ? try reader.adapter(ratio: settings.adaptRatio) : nil
-        try reader.finish()
         return TuningFile(origin: origin, settings: settings, metrics: metrics, context: context, adapter: adapter)
     }
 

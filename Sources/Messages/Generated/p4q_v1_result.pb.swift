@@ -317,6 +317,16 @@ nonisolated struct P4q_V1_Result: @unchecked Sendable {
   /// Clears the value of `classSet`. Subsequent reads from it will return its default value.
   mutating func clearClassSet() {_uniqueStorage()._classSet = nil}
 
+  /// The release that the score is wholly by; left out if it is the model's own.
+  var release: P4q_V1_ReleaseReference {
+    get {_storage._release ?? P4q_V1_ReleaseReference()}
+    set {_uniqueStorage()._release = newValue}
+  }
+  /// Returns true if `release` has been explicitly set.
+  var hasRelease: Bool {_storage._release != nil}
+  /// Clears the value of `release`. Subsequent reads from it will return its default value.
+  mutating func clearRelease() {_uniqueStorage()._release = nil}
+
   /// Where the time went.
   var timings: P4q_V1_Timings {
     get {_storage._timings ?? P4q_V1_Timings()}
@@ -548,6 +558,23 @@ nonisolated struct P4q_V1_ClassSetReference: Sendable {
   init() {}
 }
 
+/// The release that a result was made with.
+nonisolated struct P4q_V1_ReleaseReference: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Of the result's class set; from 1.
+  var version: UInt64 = 0
+
+  /// The class set has changed since this release was learned.
+  var otherClasses: Bool = false
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
 /// Where the time went, in microseconds.
 nonisolated struct P4q_V1_Timings: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -642,7 +669,7 @@ nonisolated extension P4q_V1_ResultBatch: SwiftProtobuf.Message, SwiftProtobuf._
 
 nonisolated extension P4q_V1_Result: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Result"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}scored\0\u{1}error\0\u{1}learned\0\u{2}\u{8}image\0\u{2}\u{a}model\0\u{3}class_set\0\u{2}\u{9}timings\0\u{2}\u{a}worker\0\u{1}attempt\0\u{2}\u{9}metadata\0\u{1}traceparent\0\u{2}\u{9}sequence\0\u{1}previous\0\u{1}service\0\u{1}producer\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}scored\0\u{1}error\0\u{1}learned\0\u{2}\u{8}image\0\u{2}\u{a}model\0\u{3}class_set\0\u{1}release\0\u{2}\u{8}timings\0\u{2}\u{a}worker\0\u{1}attempt\0\u{2}\u{9}metadata\0\u{1}traceparent\0\u{2}\u{9}sequence\0\u{1}previous\0\u{1}service\0\u{1}producer\0")
 
   fileprivate class _StorageClass {
     var _id: String = String()
@@ -650,6 +677,7 @@ nonisolated extension P4q_V1_Result: SwiftProtobuf.Message, SwiftProtobuf._Messa
     var _image: P4q_V1_ImageFacts? = nil
     var _model: P4q_V1_ModelReference? = nil
     var _classSet: P4q_V1_ClassSetReference? = nil
+    var _release: P4q_V1_ReleaseReference? = nil
     var _timings: P4q_V1_Timings? = nil
     var _worker: String = String()
     var _attempt: UInt32 = 0
@@ -674,6 +702,7 @@ nonisolated extension P4q_V1_Result: SwiftProtobuf.Message, SwiftProtobuf._Messa
       _image = source._image
       _model = source._model
       _classSet = source._classSet
+      _release = source._release
       _timings = source._timings
       _worker = source._worker
       _attempt = source._attempt
@@ -744,6 +773,7 @@ nonisolated extension P4q_V1_Result: SwiftProtobuf.Message, SwiftProtobuf._Messa
         case 20: try { try decoder.decodeSingularMessageField(value: &_storage._image) }()
         case 30: try { try decoder.decodeSingularMessageField(value: &_storage._model) }()
         case 31: try { try decoder.decodeSingularMessageField(value: &_storage._classSet) }()
+        case 32: try { try decoder.decodeSingularMessageField(value: &_storage._release) }()
         case 40: try { try decoder.decodeSingularMessageField(value: &_storage._timings) }()
         case 50: try { try decoder.decodeSingularStringField(value: &_storage._worker) }()
         case 51: try { try decoder.decodeSingularUInt32Field(value: &_storage._attempt) }()
@@ -792,6 +822,9 @@ nonisolated extension P4q_V1_Result: SwiftProtobuf.Message, SwiftProtobuf._Messa
       try { if let v = _storage._classSet {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
       } }()
+      try { if let v = _storage._release {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 32)
+      } }()
       try { if let v = _storage._timings {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 40)
       } }()
@@ -833,6 +866,7 @@ nonisolated extension P4q_V1_Result: SwiftProtobuf.Message, SwiftProtobuf._Messa
         if _storage._image != rhs_storage._image {return false}
         if _storage._model != rhs_storage._model {return false}
         if _storage._classSet != rhs_storage._classSet {return false}
+        if _storage._release != rhs_storage._release {return false}
         if _storage._timings != rhs_storage._timings {return false}
         if _storage._worker != rhs_storage._worker {return false}
         if _storage._attempt != rhs_storage._attempt {return false}
@@ -1155,6 +1189,41 @@ nonisolated extension P4q_V1_ClassSetReference: SwiftProtobuf.Message, SwiftProt
   static func ==(lhs: P4q_V1_ClassSetReference, rhs: P4q_V1_ClassSetReference) -> Bool {
     if lhs.name != rhs.name {return false}
     if lhs.sha256 != rhs.sha256 {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension P4q_V1_ReleaseReference: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".ReleaseReference"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{3}other_classes\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.version) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.otherClasses) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.version != 0 {
+      try visitor.visitSingularUInt64Field(value: self.version, fieldNumber: 1)
+    }
+    if self.otherClasses != false {
+      try visitor.visitSingularBoolField(value: self.otherClasses, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: P4q_V1_ReleaseReference, rhs: P4q_V1_ReleaseReference) -> Bool {
+    if lhs.version != rhs.version {return false}
+    if lhs.otherClasses != rhs.otherClasses {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -12,6 +12,8 @@ package struct Dispatcher: Service {
     private let routers: [Router]
     private let authenticator: Authenticator?
     private let doors: DispatcherDoors
+    private let desk: ReleaseDesk
+    private let releaseSender: Sender?
     private let settings: DispatcherSettings
     private let logger: Logger
     private let context: ZeroMQContext
@@ -39,6 +41,13 @@ package struct Dispatcher: Service {
         } else {
             authenticator = nil
         }
+        let runner = runner
+        releaseSender =
+            settings.releaseEvents.isEmpty
+            ? nil : try Sender(.publish, at: settings.releaseEvents, in: context, options: Self.options(settings)) { fault.report($0) }
+        desk = try await ReleaseDesk(
+            store: store, epoch: runner.read { $0.epoch }, events: releaseSender, logger: logger)
+        core.attach(desk)
         var routers: [Router] = []
         for (index, endpoints) in settings.endpoints.enumerated() {
             let handlers = Router.Handlers(
@@ -75,6 +84,9 @@ package struct Dispatcher: Service {
     /// The addresses it can be reached at, with their real ports; one for each ROUTER.
     package var endpoints: [String] { routers.map(\.endpoint) }
 
+    /// Where it tells of releases, with the real port; empty if nowhere.
+    package var releaseEndpoint: String { releaseSender?.endpoint ?? "" }
+
     /// What ended a thread that the dispatcher can't do without.
     private final class Fault: Sendable {
         private let error = Mutex<TransportError?>(nil)
@@ -88,7 +100,9 @@ package struct Dispatcher: Service {
             let (jobs, results) = doors.endpoints
             logger.info("side doors", metadata: ["jobs.endpoint": "\(jobs)", "results.endpoint": "\(results)"])
         }
+        if let releaseSender { logger.info("release events", metadata: ["releases.endpoint": "\(releaseSender.endpoint)"]) }
         try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { [desk] in await desk.run() }
             group.addTask { [runner] in try await runner.run() }
             group.addTask { [doors] in await doors.run() }
             try await withGracefulShutdownHandler {
@@ -103,6 +117,7 @@ package struct Dispatcher: Service {
                 core.sendHeartbeats()
                 try? await Task.sleep(for: .milliseconds(100))
             }
+            desk.stop()
             runner.finish()
             try await group.waitForAll()
         }
@@ -118,6 +133,7 @@ package struct Dispatcher: Service {
             if let error = fault.reported { throw error }
             core.sendHeartbeats()
             doors.beat()
+            desk.beacon()
             if case .keys(_, let list) = settings.security, ContinuousClock.now - lastReload > .seconds(1) {
                 lastReload = .now
                 do throws(KeyFileError) {

@@ -27,6 +27,7 @@ package final class DispatcherCore: Sendable {
 
     private let links = Mutex<(runner: PartitionRunner?, routers: [Router])>((nil, []))
     private let doors = Mutex<[SessionID: Door]>([:])
+    private let desks = Mutex<ReleaseDesk?>(nil)
 
     package init(settings: DispatcherSettings, store: any JobStore, logger: Logger) {
         self.settings = settings
@@ -40,6 +41,13 @@ package final class DispatcherCore: Sendable {
 
     func attachDoor(_ session: SessionID, _ door: @escaping Door) { doors.withLock { $0[session] = door } }
     func door(_ session: SessionID) -> Door? { doors.withLock { $0[session] } }
+
+    func attach(_ desk: ReleaseDesk) { desks.withLock { $0 = desk } }
+
+    var desk: ReleaseDesk {
+        guard let desk = desks.withLock({ $0 }) else { preconditionFailure("the desk is attached before the first message") }
+        return desk
+    }
 
     var runner: PartitionRunner {
         guard let runner = links.withLock({ $0.runner }) else { preconditionFailure("the queue is attached before the first message") }
@@ -102,6 +110,7 @@ package final class DispatcherCore: Sendable {
         if service.hasPrefix("mmi.") { return reply(to: sender, service, management(service, body)) }
         switch service {
         case JobQuery.service: allowed(sender, [.producer, .admin], service) { query(body, sender) }
+        case ReleaseRequest.service: releases(body, sender)
         case AdminRequest.service: allowed(sender, [.admin], service) { administer(body, sender) }
         case _ where DispatcherSettings.isQueueService(service):
             allowed(sender, [.producer], service) { submit(service, body, sender) }

@@ -10,6 +10,8 @@ package struct DispatcherSettings: Sendable {
     /// PUSH side doors of plain sinks, and the group they are a member of.
     package var resultDoors: [Endpoint] = []
     package var resultDoorGroup = "default"
+    /// PUB sockets that tell of each change of releases.
+    package var releaseEvents: [Endpoint] = []
     package var security = DispatcherSecurity.open
     package var queue = QueueConfiguration()
     /// The largest image.

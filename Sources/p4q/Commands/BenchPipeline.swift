@@ -41,7 +41,7 @@ struct BenchPipeline: AsyncParsableCommand {
         let model = subject.model
         let registry = ClassSetRegistry(model: model, pool: pool, cache: nil)
         let classSet = try ClassSet(labels: (0..<classes).map { "class \($0)" })
-        registry.put(classSet, textFeatures: Self.madeUpFeatures(classes, width: model.imageEncoder.featureWidth))
+        try registry.put(classSet, textFeatures: Self.madeUpFeatures(classes, width: model.imageEncoder.featureWidth))
         var settings = ClassificationPipeline.Settings(worker: "bench", decodeThreads: pool.threads)
         settings.batchMaximum = batch
         let failures = Atomic<Int>(0)
