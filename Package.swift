@@ -58,6 +58,7 @@ let package = Package(
         .target(name: "Quantization", dependencies: ["CLIP", "Imaging", "Tensors", "CGlibc", crypto, yams], swiftSettings: swift),
         .target(name: "BuiltInModel", dependencies: ["CBuiltInModel", crypto], swiftSettings: swift),
         .target(name: "Tuning", dependencies: ["Quantization", "CLIP", "Drawing", "Imaging", "Tensors", crypto], swiftSettings: swift),
+        .target(name: "Training", dependencies: ["Tuning", "CLIP", "Tensors", grdb, crypto], swiftSettings: swift),
         .target(name: "JobQueue", dependencies: [grdb, crypto, deque, heap], swiftSettings: swift),
         .target(name: "Messages", dependencies: [protobuf], swiftSettings: swift),
         .target(name: "Transport", dependencies: ["CZeroMQ"], swiftSettings: swift),
@@ -65,7 +66,8 @@ let package = Package(
         .target(
             name: "Services",
             dependencies: [
-                "Tensors", "Imaging", "CLIP", "Quantization", "Tuning", "Messages", "Transport", "JobQueue", crypto, flyingFox,
+                "Tensors", "Imaging", "CLIP", "Quantization", "Tuning", "Training", "Messages", "Transport", "JobQueue", crypto,
+                flyingFox,
                 flyingSocks, lifecycle, logging,
             ],
             swiftSettings: swift),
@@ -73,7 +75,7 @@ let package = Package(
             name: "p4q",
             dependencies: [
                 "Tensors", "Imaging", "Drawing", "CLIP", "Quantization", "Messages", "Transport", "Datasets", "Services", "Tuning",
-                "JobQueue", "CGlibc", "BuiltInModel",
+                "Training", "JobQueue", "CGlibc", "BuiltInModel",
                 argumentParser, crypto, lifecycle, logging, textTable, unixSignals,
             ],
             swiftSettings: swift),
@@ -92,6 +94,9 @@ let package = Package(
         .testTarget(
             name: "TuningTests", dependencies: ["Tuning", "Quantization", "CLIP", "Drawing", "Imaging", "Tensors", "TestSupport"],
             swiftSettings: swift),
+        .testTarget(
+            name: "TrainingTests", dependencies: ["Training", "Tuning", "Quantization", "CLIP", "Tensors", "TestSupport"],
+            swiftSettings: swift),
         .testTarget(name: "JobQueueTests", dependencies: ["JobQueue", grdb, "TestSupport"], swiftSettings: swift),
         .testTarget(name: "MessagesTests", dependencies: ["Messages"], swiftSettings: swift),
         .testTarget(name: "TransportTests", dependencies: ["Transport", "Messages"], swiftSettings: swift),
@@ -99,13 +104,18 @@ let package = Package(
         .testTarget(
             name: "ServicesTests",
             dependencies: [
-                "Services", "CLIP", "Imaging", "JobQueue", "Messages", "Quantization", "Tensors", "Transport", "Tuning", "TestSupport",
+                "Services", "CLIP", "Imaging", "JobQueue", "Messages", "Quantization", "Tensors", "Training", "Transport", "Tuning",
+                "TestSupport",
                 crypto,
                 logging,
             ],
             swiftSettings: swift),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["p4q", "CLIP", "Messages", "Tensors", "Transport", "Tuning", "TestSupport"],
+            name: "EndToEndTests",
+            dependencies: [
+                "p4q", "CLIP", "Datasets", "Imaging", "Messages", "Quantization", "Services", "Tensors", "Training", "Transport", "Tuning",
+                "TestSupport",
+            ],
             swiftSettings: swift),
     ],
     swiftLanguageModes: [.v6],

@@ -12,6 +12,8 @@ package enum DatasetError: Error, Hashable, Sendable {
     case limit(path: String, reason: String)
     /// A file or folder can't be made or written.
     case unwritable(path: String, reason: String)
+    /// A table of labelled images has a line that can't be used.
+    case badTable(path: String, line: Int, reason: String)
 
     /// Stable and for programs.
     package var code: String {
@@ -22,6 +24,7 @@ package enum DatasetError: Error, Hashable, Sendable {
         case .truncatedArchive: "dataset.truncated_archive"
         case .limit: "dataset.limit"
         case .unwritable: "dataset.unwritable"
+        case .badTable: "dataset.bad_table"
         }
     }
 }
@@ -37,6 +40,7 @@ extension DatasetError: CustomStringConvertible {
             "\(path) ends at byte \(offset), in the middle of a member: copy it again, the members before were read"
         case .limit(let path, let reason): "\(path): \(reason)"
         case .unwritable(let path, let reason): "can't write \(path): \(reason)"
+        case .badTable(let path, let line, let reason): "line \(line) of \(path): \(reason)"
         }
     }
 }
@@ -46,7 +50,7 @@ extension DatasetError {
     package var subject: String {
         switch self {
         case .unreadable(let path, _), .corruptArchive(let path, _, _), .truncatedArchive(let path, _), .limit(let path, _),
-            .unwritable(let path, _):
+            .unwritable(let path, _), .badTable(let path, _, _):
             path
         case .tooLarge(let item, _, _): item
         }

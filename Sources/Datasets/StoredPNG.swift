@@ -1,13 +1,13 @@
 /// Raw pixels as a PNG without compression, so that they take the way of every other image.
 ///
 /// Source: PNG (third edition), sections 5, 9 and 11; RFC 1950 and RFC 1951, stored blocks.
-enum StoredPNG {
+package enum StoredPNG {
     private static let signature: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]
     /// Bytes of a stored block at most.
     private static let longestBlock = 0xFFFF
 
     /// - Parameter rgb: [height, width, 3]
-    static func encode(rgb: [UInt8], width: Int, height: Int) -> [UInt8] {
+    package static func encode(rgb: [UInt8], width: Int, height: Int) -> [UInt8] {
         precondition(rgb.count == width * height * 3, "\(rgb.count) bytes for \(width) x \(height) pixels")
         var rows: [UInt8] = []
         for row in 0..<height {

@@ -22,6 +22,15 @@ extension Job {
         }
         put(topK.map { "\($0)" } ?? "")
         put(label.map { "=\($0)" } ?? "")
+        // When the label was given is no part: a job that is sent again is the same job.
+        if let training {
+            switch training.task {
+            case .learn: put("learn")
+            case .forget: put("forget")
+            case .retrain: put("retrain")
+            }
+            put(training.exampleID ?? "")
+        }
         return parts
     }
 }

@@ -30,6 +30,11 @@ extension P4q_V1_Job {
         metadata = job.metadata
         traceparent = job.traceparent
         if let label = job.label { self.label = label }
+        if let training = job.training {
+            trainingTask = P4q_V1_TrainingTask(training.task)
+            if let example = training.exampleID { exampleID = example }
+            if let labelled = training.labelled { labelledUnixMs = labelled }
+        }
         attempt = UInt32(exactly: job.attempt) ?? .max
         leaseID = Data(job.lease)
         if let priority = job.priority { self.priority = UInt32(exactly: priority) ?? .max }
@@ -64,6 +69,7 @@ extension Job {
             metadata: try checks.metadata(wire.metadata),
             traceparent: try checks.bounded(wire.traceparent, "traceparent", limit: MessageLimits.traceparentBytes),
             label: wire.hasLabel ? try checks.required(wire.label, "label", limit: MessageLimits.labelBytes) : nil,
+            training: try TrainingRequest(wire, checks: checks),
             attempt: max(1, Int(wire.attempt)),
             lease: Array(wire.leaseID),
             priority: try Self.priority(wire, checks),
@@ -74,6 +80,34 @@ extension Job {
         guard wire.hasPriority else { return nil }
         guard wire.priority <= 9 else { throw checks.invalid("priority", "\(wire.priority) is not between 0 and 9") }
         return Int(wire.priority)
+    }
+}
+
+extension P4q_V1_TrainingTask {
+    fileprivate init(_ task: TrainingRequest.Task) {
+        switch task {
+        case .learn: self = .learn
+        case .forget: self = .forget
+        case .retrain: self = .retrain
+        }
+    }
+}
+
+extension TrainingRequest {
+    /// Nil where the job says nothing of training.
+    fileprivate init?(_ wire: P4q_V1_Job, checks: FieldChecks) throws(MessageError) {
+        guard wire.hasTrainingTask || wire.hasExampleID || wire.hasLabelledUnixMs else { return nil }
+        let task: Task
+        switch wire.hasTrainingTask ? wire.trainingTask : .learn {
+        case .unspecified: throw .missingField("training_task", item: checks.item)
+        case .learn: task = .learn
+        case .forget: task = .forget
+        case .retrain: task = .retrain
+        case .UNRECOGNIZED(let value): throw checks.invalid("training_task", "\(value) is not a task that is known here")
+        }
+        self.init(
+            task, exampleID: wire.hasExampleID ? try checks.required(wire.exampleID, "example_id") : nil,
+            labelled: wire.hasLabelledUnixMs ? wire.labelledUnixMs : nil)
     }
 }
 

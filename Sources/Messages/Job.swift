@@ -22,6 +22,8 @@ package struct Job: Hashable, Sendable {
     package var traceparent: String
     /// The true label of a labelled image.
     package var label: String?
+    /// For the service `train`; nil elsewhere.
+    package var training: TrainingRequest?
     /// From 1.
     package var attempt: Int
     /// The right to answer it; empty unless a dispatcher sent it.
@@ -33,7 +35,7 @@ package struct Job: Hashable, Sendable {
 
     package init(
         id: String, payload: Payload = .attached, classes: ClassSelection? = nil, topK: Int? = nil, deadline: Deadline? = nil,
-        metadata: [String: String] = [:], traceparent: String = "", label: String? = nil, attempt: Int = 1,
+        metadata: [String: String] = [:], traceparent: String = "", label: String? = nil, training: TrainingRequest? = nil, attempt: Int = 1,
         lease: [UInt8] = [], priority: Int? = nil, notBefore: Duration? = nil
     ) {
         self.id = id
@@ -44,10 +46,35 @@ package struct Job: Hashable, Sendable {
         self.metadata = metadata
         self.traceparent = traceparent
         self.label = label
+        self.training = training
         self.attempt = attempt
         self.lease = lease
         self.priority = priority
         self.notBefore = notBefore
+    }
+}
+
+/// What a job of the service `train` asks for, besides its label and its image.
+package struct TrainingRequest: Hashable, Sendable {
+    package enum Task: Hashable, Sendable {
+        /// Keep the labelled image as an example.
+        case learn
+        /// Forget the example for good.
+        case forget
+        /// Retrain now.
+        case retrain
+    }
+
+    package var task: Task
+    /// The example's name, 1 to 128 bytes; nil: the job's id.
+    package var exampleID: String?
+    /// When the label was given, milliseconds since 1970-01-01 UTC; of several jobs for one example the last counts. Nil: when it arrives.
+    package var labelled: Int64?
+
+    package init(_ task: Task = .learn, exampleID: String? = nil, labelled: Int64? = nil) {
+        self.task = task
+        self.exampleID = exampleID
+        self.labelled = labelled
     }
 }
 

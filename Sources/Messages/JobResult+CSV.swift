@@ -15,6 +15,8 @@ extension JobResult {
             fields += ["\(unknown)", "", ""]
         case .failed(let failure):
             fields += ["error", "", "", "", "", "", failure.code, failure.message]
+        case .learned(_, let effect):
+            fields += [effect.rawValue, "", "", "", "", "", "", ""]
         }
         fields += [model?.name ?? "", classSet?.name ?? "", image?.header?.format.rawValue ?? ""]
         fields += [image?.header.map { "\($0.width)" } ?? "", image?.header.map { "\($0.height)" } ?? "", image?.sha256.hex ?? ""]

@@ -15,6 +15,10 @@ extension JobResult {
             switch outcome {
             case .scored(let predictions, let unknown): Self.write(predictions, unknown: unknown, to: &json)
             case .failed(let failure): Self.write(failure, to: &json)
+            case .learned(let example, let effect):
+                json.member("status", string: "learned")
+                json.member("example", string: example)
+                json.member("effect", string: effect.rawValue)
             }
             writeOrigin(to: &json)
             json.member("timing_us") { $0.object(timings.write) }

@@ -9,6 +9,9 @@ extension P4q_V1_Result {
             scored.predictions = predictions.map(P4q_V1_Prediction.init)
         case .failed(let failure):
             error = P4q_V1_Failure(failure)
+        case .learned(let example, let effect):
+            learned.exampleID = example
+            learned.effect = P4q_V1_LearningEffect(effect)
         }
         if let image = result.image { self.image = P4q_V1_ImageFacts(image) }
         if let model = result.model {
@@ -128,6 +131,37 @@ extension Outcome {
             self = .scored(predictions, unknown: scored.unknown)
         case .error(let failure):
             self = .failed(try Failure(failure, checks: checks))
+        case .learned(let learned):
+            self = .learned(
+                example: try checks.bounded(learned.exampleID, "learned.example_id"), try LearningEffect(learned.effect, checks: checks))
+        }
+    }
+}
+
+extension P4q_V1_LearningEffect {
+    fileprivate init(_ effect: LearningEffect) {
+        switch effect {
+        case .kept: self = .kept
+        case .corrected: self = .corrected
+        case .unchanged: self = .unchanged
+        case .notDrawn: self = .notDrawn
+        case .forgotten: self = .forgotten
+        case .retraining: self = .retraining
+        }
+    }
+}
+
+extension LearningEffect {
+    fileprivate init(_ wire: P4q_V1_LearningEffect, checks: FieldChecks) throws(MessageError) {
+        switch wire {
+        case .unspecified: throw .missingField("learned.effect", item: checks.item)
+        case .kept: self = .kept
+        case .corrected: self = .corrected
+        case .unchanged: self = .unchanged
+        case .notDrawn: self = .notDrawn
+        case .forgotten: self = .forgotten
+        case .retraining: self = .retraining
+        case .UNRECOGNIZED(let value): throw checks.invalid("learned.effect", "\(value) is not an effect that is known here")
         }
     }
 }

@@ -93,6 +93,24 @@ package enum Outcome: Hashable, Sendable {
     /// Best class first. `unknown`: the class set's threshold was not reached.
     case scored([Prediction], unknown: Bool)
     case failed(Failure)
+    /// A job of the service `train` was done. `example`: the example's name, empty where the job was about none.
+    case learned(example: String, LearningEffect)
+}
+
+/// What became of an example; the raw value is what people and JSON see.
+package enum LearningEffect: String, Hashable, Sendable, CaseIterable {
+    /// It is kept.
+    case kept
+    /// It is kept with another label than before.
+    case corrected
+    /// It was there already, with this label or one that was given later.
+    case unchanged
+    /// Its class has as many examples as are kept, and the draw left this one out.
+    case notDrawn = "not_drawn"
+    /// It is forgotten, and stays so.
+    case forgotten
+    /// Retraining was asked for.
+    case retraining
 }
 
 /// One class and how well it fits.

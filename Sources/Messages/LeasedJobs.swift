@@ -109,7 +109,7 @@ extension AnswerBatch.Kind {
     fileprivate init(_ result: JobResult?) {
         switch result?.outcome {
         case nil: self = .released
-        case .scored?: self = .scored
+        case .scored?, .learned?: self = .scored
         case .failed(let failure)?: self = failure.retryable ? .retry : .rejected
         }
     }

@@ -6,7 +6,7 @@ internal import Tensors
 ///
 /// What is in place is looked up once a batch: a release that is swapped in meanwhile begins with the next one, and each answer is wholly
 /// (adapter and text features) by the release that it names.
-final class BatchScorer {
+final class BatchScorer: BatchStage {
     private let model: CLIPModel
     private let registry: ClassSetRegistry
     private let pool: ThreadPool
@@ -23,8 +23,7 @@ final class BatchScorer {
         self.provenance = provenance
     }
 
-    /// One result for each image, with the id of the batch that it answers.
-    func score(_ batch: [PreparedImage]) -> [(batch: String, result: JobResult)] {
+    func run(_ batch: [PreparedImage]) -> [(batch: String, result: JobResult)] {
         let start = ContinuousClock.now
         var results: [(batch: String, result: JobResult)] = []
         results.reserveCapacity(batch.count)

@@ -6,11 +6,26 @@ internal import Synchronization
 package import Tensors
 internal import Transport
 
+/// What works on a worker's jobs. Every job that was taken is answered, once.
+package protocol JobPipeline: Sendable {
+    /// Takes a job, waiting for room. False: the pipeline has been finished and the job was not taken.
+    func submit(_ job: ClassificationJob) -> Bool
+    /// Takes no more jobs and returns when all that were taken have been answered.
+    func finish()
+    var counters: PipelineCounters { get }
+}
+
+/// The last step of a pipeline: what is done with a batch of pictures. One a thread.
+protocol BatchStage {
+    /// One result for each image, with the id of the batch that it answers.
+    func run(_ batch: [PreparedImage]) -> [(batch: String, result: JobResult)]
+}
+
 /// The way of an image through a worker: decode and preprocess on as many threads as asked for, batches through the tower, scores.
 ///
 /// Bounded everywhere: `submit` waits when more is held than two batches and what the decoders work on, so that who feeds the pipeline feels
 /// how fast it is. Every job that was taken is answered, once.
-package final class ClassificationPipeline: Sendable {
+package final class ClassificationPipeline: JobPipeline {
     /// How the pipeline works.
     package struct Settings: Sendable {
         /// The most images in one pass through the tower. 32: beyond it the tower gains nothing on CPUs.
@@ -35,11 +50,9 @@ package final class ClassificationPipeline: Sendable {
     /// Receives results, with the batch id of the jobs they answer; called by one of several threads at a time.
     package typealias Delivery = @Sendable (_ results: [ResultBatch]) -> Void
 
-    private let model: CLIPModel
     private let preprocessor: ImagePreprocessor
-    private let registry: ClassSetRegistry
+    private let makeStage: @Sendable (Provenance) -> any BatchStage
     private let settings: Settings
-    private let pool: ThreadPool
     private let deliver: Delivery
     private let waiting: BoundedQueue<ClassificationJob>
     private let prepared: BoundedQueue<PreparedImage>
@@ -49,14 +62,22 @@ package final class ClassificationPipeline: Sendable {
     /// What the pipeline has done so far.
     package let counters = PipelineCounters()
 
-    package init(
+    /// A pipeline that classifies.
+    package convenience init(
         model: CLIPModel, registry: ClassSetRegistry, settings: Settings, pool: ThreadPool, deliver: @escaping Delivery
     ) throws(ImagingError) {
-        self.model = model
+        try self.init(
+            model: model, settings: settings,
+            stage: { BatchScorer(model: model, registry: registry, pool: pool, worker: settings.worker, provenance: $0) }, deliver: deliver)
+    }
+
+    /// A pipeline with another last step, which is made on its thread.
+    init(
+        model: CLIPModel, settings: Settings, stage: @escaping @Sendable (Provenance) -> any BatchStage, deliver: @escaping Delivery
+    ) throws(ImagingError) {
         preprocessor = try ImagePreprocessor(model.preprocessor)
-        self.registry = registry
+        makeStage = stage
         self.settings = settings
-        self.pool = pool
         self.deliver = deliver
         provenance = Provenance(model.name, hex: model.sha256)
         waiting = BoundedQueue(limit: max(settings.decodeThreads, settings.batchMaximum))
@@ -107,7 +128,7 @@ package final class ClassificationPipeline: Sendable {
     }
 
     private func score() {
-        let scorer = BatchScorer(model: model, registry: registry, pool: pool, worker: settings.worker, provenance: provenance)
+        let stage = makeStage(provenance)
         while let first = prepared.waitTake(timeout: nil) {
             var batch = [first]
             let end = ContinuousClock.now + settings.batchWait
@@ -117,7 +138,7 @@ package final class ClassificationPipeline: Sendable {
                 batch.append(image)
             }
             counters.add(batch: batch.count)
-            answer(scorer.score(batch))
+            answer(stage.run(batch))
         }
     }
 

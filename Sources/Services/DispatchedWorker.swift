@@ -41,7 +41,7 @@ package struct DispatchedWorker: Service {
     /// Connects.
     package init(
         settings: Settings, context: ZeroMQContext, logger: Logger,
-        pipeline: @escaping @Sendable (@escaping ClassificationPipeline.Delivery) throws -> ClassificationPipeline
+        pipeline: @escaping @Sendable (@escaping ClassificationPipeline.Delivery) throws -> any JobPipeline
     ) throws {
         self.settings = settings
         self.logger = logger
@@ -113,7 +113,7 @@ extension DispatchedWorker {
     /// What the threads share.
     private final class Parts: Sendable {
         private struct State {
-            var pipeline: ClassificationPipeline?
+            var pipeline: (any JobPipeline)?
             var lanes: [WorkerLane] = []
             var isStopping = false
             var echo: UInt64 = 0
@@ -130,7 +130,7 @@ extension DispatchedWorker {
             ledger = LeaseLedger(worker: worker)
         }
 
-        var pipeline: ClassificationPipeline? {
+        var pipeline: (any JobPipeline)? {
             get { state.withLock { $0.pipeline } }
             set { state.withLock { $0.pipeline = newValue } }
         }

@@ -65,11 +65,11 @@ package final class ModelComparison {
             let images = Array(ready[start..<min(start + batch, ready.count)])
             if !entries[index].isWarm {
                 // The first pass fills caches and maps the weights' pages; it is not timed.
-                _ = entries[index].scorer.score(images)
+                _ = entries[index].scorer.run(images)
                 entries[index].isWarm = true
             }
             let begin = ContinuousClock.now
-            let results = entries[index].scorer.score(images)
+            let results = entries[index].scorer.run(images)
             entries[index].busy += .now - begin
             entries[index].images += images.count
             for (place, result) in results { outcomes[Int(place) ?? 0] = result.outcome }

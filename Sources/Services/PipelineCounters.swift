@@ -29,7 +29,7 @@ package final class PipelineCounters: Sendable {
     func add(_ results: [JobResult]) {
         state.withLock { values in
             for result in results {
-                if case .scored = result.outcome { values.scored += 1 } else { values.failed += 1 }
+                if case .failed = result.outcome { values.failed += 1 } else { values.scored += 1 }
                 values.decode += result.timings.decode
                 values.preprocess += result.timings.preprocess
             }

@@ -9,6 +9,7 @@ import Messages
 import Quantization
 import Services
 import Tensors
+import Training
 import Transport
 import Tuning
 
@@ -29,6 +30,10 @@ enum CommandFailure {
         case is CLIPError, is ImagingError, is DatasetError, is TensorsError, is QuantizationError, is TuningError, is PretrainingError:
             ExitCode(65)
         case is KeyFileError: ExitCode(66)
+        case TrainingError.unusableFolder: ExitCode(66)
+        case TrainingError.locked: ExitCode(75)
+        case TrainingError.damaged: ExitCode(74)
+        case is TrainingError, is ReleaseError: ExitCode(65)
         case is WatchPort.InvalidAddress: ExitCode(64)
         case is Serve.KeepsCrashing: ExitCode(70)
         case let error as JobQueueError: ExitCode(error.exitCode)

@@ -32,6 +32,57 @@ fileprivate nonisolated struct _GeneratedWithProtocGenSwiftVersion: SwiftProtobu
   typealias Version = _2
 }
 
+/// What a job of the service `train` asks for.
+nonisolated enum P4q_V1_TrainingTask: SwiftProtobuf.Enum, Swift.CaseIterable {
+  typealias RawValue = Int
+
+  /// Never sent.
+  case unspecified // = 0
+
+  /// Keep the labelled image as an example.
+  case learn // = 1
+
+  /// Forget the example for good. The job has an empty payload and no label.
+  case forget // = 2
+
+  /// Retrain now. The job has an empty payload and no label.
+  case retrain // = 3
+  case UNRECOGNIZED(Int)
+
+  init() {
+    self = .unspecified
+  }
+
+  init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .learn
+    case 2: self = .forget
+    case 3: self = .retrain
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .learn: return 1
+    case .forget: return 2
+    case .retrain: return 3
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  static let allCases: [P4q_V1_TrainingTask] = [
+    .unspecified,
+    .learn,
+    .forget,
+    .retrain,
+  ]
+
+}
+
 /// Jobs that travel together. They share nothing: each has its own outcome, and a bad one costs only itself.
 nonisolated struct P4q_V1_JobBatch: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -56,120 +107,176 @@ nonisolated struct P4q_V1_JobBatch: Sendable {
 }
 
 /// One image to work on.
-nonisolated struct P4q_V1_Job: Sendable {
+nonisolated struct P4q_V1_Job: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   /// The producer's name for this job: 1 to 128 bytes, different from every other id of the batch. The result carries it.
-  var id: String = String()
+  var id: String {
+    get {_storage._id}
+    set {_uniqueStorage()._id = newValue}
+  }
 
   /// Where the image (PNG or JPEG bytes) is. Left out, it is the job's payload frame.
-  var payload: P4q_V1_Job.OneOf_Payload? = nil
+  var payload: OneOf_Payload? {
+    get {return _storage._payload}
+    set {_uniqueStorage()._payload = newValue}
+  }
 
   /// The image is the payload frame at the job's place in the batch.
   var attached: P4q_V1_AttachedPayload {
     get {
-      if case .attached(let v)? = payload {return v}
+      if case .attached(let v)? = _storage._payload {return v}
       return P4q_V1_AttachedPayload()
     }
-    set {payload = .attached(newValue)}
+    set {_uniqueStorage()._payload = .attached(newValue)}
   }
 
   /// The image lies elsewhere, and the payload frame is empty.
   var reference: P4q_V1_Reference {
     get {
-      if case .reference(let v)? = payload {return v}
+      if case .reference(let v)? = _storage._payload {return v}
       return P4q_V1_Reference()
     }
-    set {payload = .reference(newValue)}
+    set {_uniqueStorage()._payload = .reference(newValue)}
   }
 
   /// The classes to choose from. Left out, it is the worker's default class set.
-  var classes: P4q_V1_Job.OneOf_Classes? = nil
+  var classes: OneOf_Classes? {
+    get {return _storage._classes}
+    set {_uniqueStorage()._classes = newValue}
+  }
 
   /// A class set the worker knows.
   var classSet: P4q_V1_ClassSetName {
     get {
-      if case .classSet(let v)? = classes {return v}
+      if case .classSet(let v)? = _storage._classes {return v}
       return P4q_V1_ClassSetName()
     }
-    set {classes = .classSet(newValue)}
+    set {_uniqueStorage()._classes = .classSet(newValue)}
   }
 
   /// Labels that come with the job.
   var inlineClasses: P4q_V1_InlineClasses {
     get {
-      if case .inlineClasses(let v)? = classes {return v}
+      if case .inlineClasses(let v)? = _storage._classes {return v}
       return P4q_V1_InlineClasses()
     }
-    set {classes = .inlineClasses(newValue)}
+    set {_uniqueStorage()._classes = .inlineClasses(newValue)}
   }
 
   /// How many predictions to return, at most 1000. 0 or left out: what the class set says. More than there are classes means all of them.
-  var topK: UInt32 = 0
+  var topK: UInt32 {
+    get {_storage._topK}
+    set {_uniqueStorage()._topK = newValue}
+  }
 
   /// The job is worth nothing after this moment, in milliseconds since 1970-01-01 UTC. Left out: no deadline.
   var deadlineUnixMs: Int64 {
-    get {_deadlineUnixMs ?? 0}
-    set {_deadlineUnixMs = newValue}
+    get {_storage._deadlineUnixMs ?? 0}
+    set {_uniqueStorage()._deadlineUnixMs = newValue}
   }
   /// Returns true if `deadlineUnixMs` has been explicitly set.
-  var hasDeadlineUnixMs: Bool {self._deadlineUnixMs != nil}
+  var hasDeadlineUnixMs: Bool {_storage._deadlineUnixMs != nil}
   /// Clears the value of `deadlineUnixMs`. Subsequent reads from it will return its default value.
-  mutating func clearDeadlineUnixMs() {self._deadlineUnixMs = nil}
+  mutating func clearDeadlineUnixMs() {_uniqueStorage()._deadlineUnixMs = nil}
 
   /// The same, counted from the moment the job is received; needs no common clock and, when both are given, is the one that is followed.
   var deadlineInMs: UInt64 {
-    get {_deadlineInMs ?? 0}
-    set {_deadlineInMs = newValue}
+    get {_storage._deadlineInMs ?? 0}
+    set {_uniqueStorage()._deadlineInMs = newValue}
   }
   /// Returns true if `deadlineInMs` has been explicitly set.
-  var hasDeadlineInMs: Bool {self._deadlineInMs != nil}
+  var hasDeadlineInMs: Bool {_storage._deadlineInMs != nil}
   /// Clears the value of `deadlineInMs`. Subsequent reads from it will return its default value.
-  mutating func clearDeadlineInMs() {self._deadlineInMs = nil}
+  mutating func clearDeadlineInMs() {_uniqueStorage()._deadlineInMs = nil}
 
   /// Opaque to everyone but the producer and the sinks, echoed in the result. At most 64 entries and 16 KB in all.
-  var metadata: Dictionary<String,String> = [:]
+  var metadata: Dictionary<String,String> {
+    get {_storage._metadata}
+    set {_uniqueStorage()._metadata = newValue}
+  }
 
   /// W3C trace context, echoed in the result; at most 256 bytes.
-  var traceparent: String = String()
+  var traceparent: String {
+    get {_storage._traceparent}
+    set {_uniqueStorage()._traceparent = newValue}
+  }
 
   /// For labelled images (service `train`): the true label, at most 512 bytes. Left out: unlabelled.
   var label: String {
-    get {_label ?? String()}
-    set {_label = newValue}
+    get {_storage._label ?? String()}
+    set {_uniqueStorage()._label = newValue}
   }
   /// Returns true if `label` has been explicitly set.
-  var hasLabel: Bool {self._label != nil}
+  var hasLabel: Bool {_storage._label != nil}
   /// Clears the value of `label`. Subsequent reads from it will return its default value.
-  mutating func clearLabel() {self._label = nil}
+  mutating func clearLabel() {_uniqueStorage()._label = nil}
+
+  /// For the service `train`: the example's name, at most 128 bytes. Another job for the same example replaces its label. Left out: the job's
+  /// id.
+  var exampleID: String {
+    get {_storage._exampleID ?? String()}
+    set {_uniqueStorage()._exampleID = newValue}
+  }
+  /// Returns true if `exampleID` has been explicitly set.
+  var hasExampleID: Bool {_storage._exampleID != nil}
+  /// Clears the value of `exampleID`. Subsequent reads from it will return its default value.
+  mutating func clearExampleID() {_uniqueStorage()._exampleID = nil}
+
+  /// For the service `train`: when the label was given, in milliseconds since 1970-01-01 UTC. Of several jobs for one example the one that was
+  /// labelled last counts, in whichever order they come. Left out: when the trainer gets it, so that a repeat of an old job may win.
+  var labelledUnixMs: Int64 {
+    get {_storage._labelledUnixMs ?? 0}
+    set {_uniqueStorage()._labelledUnixMs = newValue}
+  }
+  /// Returns true if `labelledUnixMs` has been explicitly set.
+  var hasLabelledUnixMs: Bool {_storage._labelledUnixMs != nil}
+  /// Clears the value of `labelledUnixMs`. Subsequent reads from it will return its default value.
+  mutating func clearLabelledUnixMs() {_uniqueStorage()._labelledUnixMs = nil}
+
+  /// For the service `train`: what is to be done. Left out: learn.
+  var trainingTask: P4q_V1_TrainingTask {
+    get {_storage._trainingTask ?? .unspecified}
+    set {_uniqueStorage()._trainingTask = newValue}
+  }
+  /// Returns true if `trainingTask` has been explicitly set.
+  var hasTrainingTask: Bool {_storage._trainingTask != nil}
+  /// Clears the value of `trainingTask`. Subsequent reads from it will return its default value.
+  mutating func clearTrainingTask() {_uniqueStorage()._trainingTask = nil}
 
   /// Which attempt this is, from 1. Left out or 0: the first. Set by a dispatcher, not by producers.
-  var attempt: UInt32 = 0
+  var attempt: UInt32 {
+    get {_storage._attempt}
+    set {_uniqueStorage()._attempt = newValue}
+  }
 
   /// The right to answer it, 30 bytes. Set by a dispatcher.
-  var leaseID: Data = Data()
+  var leaseID: Data {
+    get {_storage._leaseID}
+    set {_uniqueStorage()._leaseID = newValue}
+  }
 
   /// 0 to 9; of a higher one all ready jobs go before those of a lower one. Left out: 4.
   var priority: UInt32 {
-    get {_priority ?? 0}
-    set {_priority = newValue}
+    get {_storage._priority ?? 0}
+    set {_uniqueStorage()._priority = newValue}
   }
   /// Returns true if `priority` has been explicitly set.
-  var hasPriority: Bool {self._priority != nil}
+  var hasPriority: Bool {_storage._priority != nil}
   /// Clears the value of `priority`. Subsequent reads from it will return its default value.
-  mutating func clearPriority() {self._priority = nil}
+  mutating func clearPriority() {_uniqueStorage()._priority = nil}
 
   /// Not to be started before so many milliseconds from its receipt.
   var notBeforeInMs: UInt64 {
-    get {_notBeforeInMs ?? 0}
-    set {_notBeforeInMs = newValue}
+    get {_storage._notBeforeInMs ?? 0}
+    set {_uniqueStorage()._notBeforeInMs = newValue}
   }
   /// Returns true if `notBeforeInMs` has been explicitly set.
-  var hasNotBeforeInMs: Bool {self._notBeforeInMs != nil}
+  var hasNotBeforeInMs: Bool {_storage._notBeforeInMs != nil}
   /// Clears the value of `notBeforeInMs`. Subsequent reads from it will return its default value.
-  mutating func clearNotBeforeInMs() {self._notBeforeInMs = nil}
+  mutating func clearNotBeforeInMs() {_uniqueStorage()._notBeforeInMs = nil}
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -193,11 +300,7 @@ nonisolated struct P4q_V1_Job: Sendable {
 
   init() {}
 
-  fileprivate var _deadlineUnixMs: Int64? = nil
-  fileprivate var _deadlineInMs: UInt64? = nil
-  fileprivate var _label: String? = nil
-  fileprivate var _priority: UInt32? = nil
-  fileprivate var _notBeforeInMs: UInt64? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 /// The image is the job's payload frame.
@@ -275,6 +378,10 @@ nonisolated struct P4q_V1_InlineClasses: Sendable {
 
 fileprivate nonisolated let _protobuf_package = "p4q.v1"
 
+nonisolated extension P4q_V1_TrainingTask: SwiftProtobuf._ProtoNameProviding {
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0TRAINING_TASK_UNSPECIFIED\0\u{1}TRAINING_TASK_LEARN\0\u{1}TRAINING_TASK_FORGET\0\u{1}TRAINING_TASK_RETRAIN\0")
+}
+
 nonisolated extension P4q_V1_JobBatch: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".JobBatch"
   static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}batch_id\0\u{1}jobs\0\u{2}\u{8}wait\0\u{1}alone\0")
@@ -322,159 +429,240 @@ nonisolated extension P4q_V1_JobBatch: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension P4q_V1_Job: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Job"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}attached\0\u{1}reference\0\u{4}\u{9}class_set\0\u{3}inline_classes\0\u{3}top_k\0\u{4}\u{8}deadline_unix_ms\0\u{3}deadline_in_ms\0\u{2}\u{9}metadata\0\u{1}traceparent\0\u{2}\u{9}label\0\u{2}\u{a}attempt\0\u{3}lease_id\0\u{2}\u{9}priority\0\u{3}not_before_in_ms\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}attached\0\u{1}reference\0\u{4}\u{9}class_set\0\u{3}inline_classes\0\u{3}top_k\0\u{4}\u{8}deadline_unix_ms\0\u{3}deadline_in_ms\0\u{2}\u{9}metadata\0\u{1}traceparent\0\u{2}\u{9}label\0\u{3}example_id\0\u{3}labelled_unix_ms\0\u{3}training_task\0\u{2}\u{7}attempt\0\u{3}lease_id\0\u{2}\u{9}priority\0\u{3}not_before_in_ms\0")
+
+  fileprivate class _StorageClass {
+    var _id: String = String()
+    var _payload: P4q_V1_Job.OneOf_Payload?
+    var _classes: P4q_V1_Job.OneOf_Classes?
+    var _topK: UInt32 = 0
+    var _deadlineUnixMs: Int64? = nil
+    var _deadlineInMs: UInt64? = nil
+    var _metadata: Dictionary<String,String> = [:]
+    var _traceparent: String = String()
+    var _label: String? = nil
+    var _exampleID: String? = nil
+    var _labelledUnixMs: Int64? = nil
+    var _trainingTask: P4q_V1_TrainingTask? = nil
+    var _attempt: UInt32 = 0
+    var _leaseID: Data = Data()
+    var _priority: UInt32? = nil
+    var _notBeforeInMs: UInt64? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _id = source._id
+      _payload = source._payload
+      _classes = source._classes
+      _topK = source._topK
+      _deadlineUnixMs = source._deadlineUnixMs
+      _deadlineInMs = source._deadlineInMs
+      _metadata = source._metadata
+      _traceparent = source._traceparent
+      _label = source._label
+      _exampleID = source._exampleID
+      _labelledUnixMs = source._labelledUnixMs
+      _trainingTask = source._trainingTask
+      _attempt = source._attempt
+      _leaseID = source._leaseID
+      _priority = source._priority
+      _notBeforeInMs = source._notBeforeInMs
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularStringField(value: &self.id) }()
-      case 10: try {
-        var v: P4q_V1_AttachedPayload?
-        var hadOneofValue = false
-        if let current = self.payload {
-          hadOneofValue = true
-          if case .attached(let m) = current {v = m}
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularStringField(value: &_storage._id) }()
+        case 10: try {
+          var v: P4q_V1_AttachedPayload?
+          var hadOneofValue = false
+          if let current = _storage._payload {
+            hadOneofValue = true
+            if case .attached(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._payload = .attached(v)
+          }
+        }()
+        case 11: try {
+          var v: P4q_V1_Reference?
+          var hadOneofValue = false
+          if let current = _storage._payload {
+            hadOneofValue = true
+            if case .reference(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._payload = .reference(v)
+          }
+        }()
+        case 20: try {
+          var v: P4q_V1_ClassSetName?
+          var hadOneofValue = false
+          if let current = _storage._classes {
+            hadOneofValue = true
+            if case .classSet(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._classes = .classSet(v)
+          }
+        }()
+        case 21: try {
+          var v: P4q_V1_InlineClasses?
+          var hadOneofValue = false
+          if let current = _storage._classes {
+            hadOneofValue = true
+            if case .inlineClasses(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._classes = .inlineClasses(v)
+          }
+        }()
+        case 22: try { try decoder.decodeSingularUInt32Field(value: &_storage._topK) }()
+        case 30: try { try decoder.decodeSingularInt64Field(value: &_storage._deadlineUnixMs) }()
+        case 31: try { try decoder.decodeSingularUInt64Field(value: &_storage._deadlineInMs) }()
+        case 40: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &_storage._metadata) }()
+        case 41: try { try decoder.decodeSingularStringField(value: &_storage._traceparent) }()
+        case 50: try { try decoder.decodeSingularStringField(value: &_storage._label) }()
+        case 51: try { try decoder.decodeSingularStringField(value: &_storage._exampleID) }()
+        case 52: try { try decoder.decodeSingularInt64Field(value: &_storage._labelledUnixMs) }()
+        case 53: try { try decoder.decodeSingularEnumField(value: &_storage._trainingTask) }()
+        case 60: try { try decoder.decodeSingularUInt32Field(value: &_storage._attempt) }()
+        case 61: try { try decoder.decodeSingularBytesField(value: &_storage._leaseID) }()
+        case 70: try { try decoder.decodeSingularUInt32Field(value: &_storage._priority) }()
+        case 71: try { try decoder.decodeSingularUInt64Field(value: &_storage._notBeforeInMs) }()
+        default: break
         }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.payload = .attached(v)
-        }
-      }()
-      case 11: try {
-        var v: P4q_V1_Reference?
-        var hadOneofValue = false
-        if let current = self.payload {
-          hadOneofValue = true
-          if case .reference(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.payload = .reference(v)
-        }
-      }()
-      case 20: try {
-        var v: P4q_V1_ClassSetName?
-        var hadOneofValue = false
-        if let current = self.classes {
-          hadOneofValue = true
-          if case .classSet(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.classes = .classSet(v)
-        }
-      }()
-      case 21: try {
-        var v: P4q_V1_InlineClasses?
-        var hadOneofValue = false
-        if let current = self.classes {
-          hadOneofValue = true
-          if case .inlineClasses(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.classes = .inlineClasses(v)
-        }
-      }()
-      case 22: try { try decoder.decodeSingularUInt32Field(value: &self.topK) }()
-      case 30: try { try decoder.decodeSingularInt64Field(value: &self._deadlineUnixMs) }()
-      case 31: try { try decoder.decodeSingularUInt64Field(value: &self._deadlineInMs) }()
-      case 40: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &self.metadata) }()
-      case 41: try { try decoder.decodeSingularStringField(value: &self.traceparent) }()
-      case 50: try { try decoder.decodeSingularStringField(value: &self._label) }()
-      case 60: try { try decoder.decodeSingularUInt32Field(value: &self.attempt) }()
-      case 61: try { try decoder.decodeSingularBytesField(value: &self.leaseID) }()
-      case 70: try { try decoder.decodeSingularUInt32Field(value: &self._priority) }()
-      case 71: try { try decoder.decodeSingularUInt64Field(value: &self._notBeforeInMs) }()
-      default: break
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if !self.id.isEmpty {
-      try visitor.visitSingularStringField(value: self.id, fieldNumber: 1)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._id.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._id, fieldNumber: 1)
+      }
+      switch _storage._payload {
+      case .attached?: try {
+        guard case .attached(let v)? = _storage._payload else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+      }()
+      case .reference?: try {
+        guard case .reference(let v)? = _storage._payload else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+      }()
+      case nil: break
+      }
+      switch _storage._classes {
+      case .classSet?: try {
+        guard case .classSet(let v)? = _storage._classes else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
+      }()
+      case .inlineClasses?: try {
+        guard case .inlineClasses(let v)? = _storage._classes else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
+      }()
+      case nil: break
+      }
+      if _storage._topK != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._topK, fieldNumber: 22)
+      }
+      try { if let v = _storage._deadlineUnixMs {
+        try visitor.visitSingularInt64Field(value: v, fieldNumber: 30)
+      } }()
+      try { if let v = _storage._deadlineInMs {
+        try visitor.visitSingularUInt64Field(value: v, fieldNumber: 31)
+      } }()
+      if !_storage._metadata.isEmpty {
+        try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: _storage._metadata, fieldNumber: 40)
+      }
+      if !_storage._traceparent.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._traceparent, fieldNumber: 41)
+      }
+      try { if let v = _storage._label {
+        try visitor.visitSingularStringField(value: v, fieldNumber: 50)
+      } }()
+      try { if let v = _storage._exampleID {
+        try visitor.visitSingularStringField(value: v, fieldNumber: 51)
+      } }()
+      try { if let v = _storage._labelledUnixMs {
+        try visitor.visitSingularInt64Field(value: v, fieldNumber: 52)
+      } }()
+      try { if let v = _storage._trainingTask {
+        try visitor.visitSingularEnumField(value: v, fieldNumber: 53)
+      } }()
+      if _storage._attempt != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._attempt, fieldNumber: 60)
+      }
+      if !_storage._leaseID.isEmpty {
+        try visitor.visitSingularBytesField(value: _storage._leaseID, fieldNumber: 61)
+      }
+      try { if let v = _storage._priority {
+        try visitor.visitSingularUInt32Field(value: v, fieldNumber: 70)
+      } }()
+      try { if let v = _storage._notBeforeInMs {
+        try visitor.visitSingularUInt64Field(value: v, fieldNumber: 71)
+      } }()
     }
-    switch self.payload {
-    case .attached?: try {
-      guard case .attached(let v)? = self.payload else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
-    }()
-    case .reference?: try {
-      guard case .reference(let v)? = self.payload else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
-    }()
-    case nil: break
-    }
-    switch self.classes {
-    case .classSet?: try {
-      guard case .classSet(let v)? = self.classes else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
-    }()
-    case .inlineClasses?: try {
-      guard case .inlineClasses(let v)? = self.classes else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
-    }()
-    case nil: break
-    }
-    if self.topK != 0 {
-      try visitor.visitSingularUInt32Field(value: self.topK, fieldNumber: 22)
-    }
-    try { if let v = self._deadlineUnixMs {
-      try visitor.visitSingularInt64Field(value: v, fieldNumber: 30)
-    } }()
-    try { if let v = self._deadlineInMs {
-      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 31)
-    } }()
-    if !self.metadata.isEmpty {
-      try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: self.metadata, fieldNumber: 40)
-    }
-    if !self.traceparent.isEmpty {
-      try visitor.visitSingularStringField(value: self.traceparent, fieldNumber: 41)
-    }
-    try { if let v = self._label {
-      try visitor.visitSingularStringField(value: v, fieldNumber: 50)
-    } }()
-    if self.attempt != 0 {
-      try visitor.visitSingularUInt32Field(value: self.attempt, fieldNumber: 60)
-    }
-    if !self.leaseID.isEmpty {
-      try visitor.visitSingularBytesField(value: self.leaseID, fieldNumber: 61)
-    }
-    try { if let v = self._priority {
-      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 70)
-    } }()
-    try { if let v = self._notBeforeInMs {
-      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 71)
-    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: P4q_V1_Job, rhs: P4q_V1_Job) -> Bool {
-    if lhs.id != rhs.id {return false}
-    if lhs.payload != rhs.payload {return false}
-    if lhs.classes != rhs.classes {return false}
-    if lhs.topK != rhs.topK {return false}
-    if lhs._deadlineUnixMs != rhs._deadlineUnixMs {return false}
-    if lhs._deadlineInMs != rhs._deadlineInMs {return false}
-    if lhs.metadata != rhs.metadata {return false}
-    if lhs.traceparent != rhs.traceparent {return false}
-    if lhs._label != rhs._label {return false}
-    if lhs.attempt != rhs.attempt {return false}
-    if lhs.leaseID != rhs.leaseID {return false}
-    if lhs._priority != rhs._priority {return false}
-    if lhs._notBeforeInMs != rhs._notBeforeInMs {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._id != rhs_storage._id {return false}
+        if _storage._payload != rhs_storage._payload {return false}
+        if _storage._classes != rhs_storage._classes {return false}
+        if _storage._topK != rhs_storage._topK {return false}
+        if _storage._deadlineUnixMs != rhs_storage._deadlineUnixMs {return false}
+        if _storage._deadlineInMs != rhs_storage._deadlineInMs {return false}
+        if _storage._metadata != rhs_storage._metadata {return false}
+        if _storage._traceparent != rhs_storage._traceparent {return false}
+        if _storage._label != rhs_storage._label {return false}
+        if _storage._exampleID != rhs_storage._exampleID {return false}
+        if _storage._labelledUnixMs != rhs_storage._labelledUnixMs {return false}
+        if _storage._trainingTask != rhs_storage._trainingTask {return false}
+        if _storage._attempt != rhs_storage._attempt {return false}
+        if _storage._leaseID != rhs_storage._leaseID {return false}
+        if _storage._priority != rhs_storage._priority {return false}
+        if _storage._notBeforeInMs != rhs_storage._notBeforeInMs {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

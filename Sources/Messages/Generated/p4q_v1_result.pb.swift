@@ -31,6 +31,75 @@ fileprivate nonisolated struct _GeneratedWithProtocGenSwiftVersion: SwiftProtobu
   typealias Version = _2
 }
 
+/// What became of an example.
+nonisolated enum P4q_V1_LearningEffect: SwiftProtobuf.Enum, Swift.CaseIterable {
+  typealias RawValue = Int
+
+  /// Never sent.
+  case unspecified // = 0
+
+  /// It is kept.
+  case kept // = 1
+
+  /// It is kept with another label than before.
+  case corrected // = 2
+
+  /// It was there already, with this label or one that was given later.
+  case unchanged // = 3
+
+  /// Its class has as many examples as are kept, and the draw left this one out.
+  case notDrawn // = 4
+
+  /// It is forgotten, and stays so.
+  case forgotten // = 5
+
+  /// Retraining was asked for; its own record says what came of it.
+  case retraining // = 6
+  case UNRECOGNIZED(Int)
+
+  init() {
+    self = .unspecified
+  }
+
+  init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .kept
+    case 2: self = .corrected
+    case 3: self = .unchanged
+    case 4: self = .notDrawn
+    case 5: self = .forgotten
+    case 6: self = .retraining
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .kept: return 1
+    case .corrected: return 2
+    case .unchanged: return 3
+    case .notDrawn: return 4
+    case .forgotten: return 5
+    case .retraining: return 6
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  static let allCases: [P4q_V1_LearningEffect] = [
+    .unspecified,
+    .kept,
+    .corrected,
+    .unchanged,
+    .notDrawn,
+    .forgotten,
+    .retraining,
+  ]
+
+}
+
 /// The steps a job goes through.
 nonisolated enum P4q_V1_Stage: SwiftProtobuf.Enum, Swift.CaseIterable {
   typealias RawValue = Int
@@ -209,6 +278,15 @@ nonisolated struct P4q_V1_Result: @unchecked Sendable {
     set {_uniqueStorage()._outcome = .error(newValue)}
   }
 
+  /// The trainer did what the job asked for.
+  var learned: P4q_V1_Learned {
+    get {
+      if case .learned(let v)? = _storage._outcome {return v}
+      return P4q_V1_Learned()
+    }
+    set {_uniqueStorage()._outcome = .learned(newValue)}
+  }
+
   /// What was learned about the image; left out if it was never read.
   var image: P4q_V1_ImageFacts {
     get {_storage._image ?? P4q_V1_ImageFacts()}
@@ -315,6 +393,8 @@ nonisolated struct P4q_V1_Result: @unchecked Sendable {
     case scored(P4q_V1_Scored)
     /// It was not, for a stated reason.
     case error(P4q_V1_Failure)
+    /// The trainer did what the job asked for.
+    case learned(P4q_V1_Learned)
 
   }
 
@@ -334,6 +414,22 @@ nonisolated struct P4q_V1_Scored: Sendable {
 
   /// True if the class set's threshold was not reached: the image is none of the classes, the predictions say what came nearest.
   var unknown: Bool = false
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// What the trainer did.
+nonisolated struct P4q_V1_Learned: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// The example's name; empty where the job was about none.
+  var exampleID: String = String()
+
+  var effect: P4q_V1_LearningEffect = .unspecified
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -509,6 +605,10 @@ nonisolated struct P4q_V1_Timings: Sendable {
 
 fileprivate nonisolated let _protobuf_package = "p4q.v1"
 
+nonisolated extension P4q_V1_LearningEffect: SwiftProtobuf._ProtoNameProviding {
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0LEARNING_EFFECT_UNSPECIFIED\0\u{1}LEARNING_EFFECT_KEPT\0\u{1}LEARNING_EFFECT_CORRECTED\0\u{1}LEARNING_EFFECT_UNCHANGED\0\u{1}LEARNING_EFFECT_NOT_DRAWN\0\u{1}LEARNING_EFFECT_FORGOTTEN\0\u{1}LEARNING_EFFECT_RETRAINING\0")
+}
+
 nonisolated extension P4q_V1_Stage: SwiftProtobuf._ProtoNameProviding {
   static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0STAGE_UNSPECIFIED\0\u{1}STAGE_MESSAGE\0\u{1}STAGE_QUEUE\0\u{1}STAGE_FETCH\0\u{1}STAGE_DECODE\0\u{1}STAGE_PREPROCESS\0\u{1}STAGE_CLASS_SET\0\u{1}STAGE_INFER\0")
 }
@@ -569,7 +669,7 @@ nonisolated extension P4q_V1_ResultBatch: SwiftProtobuf.Message, SwiftProtobuf._
 
 nonisolated extension P4q_V1_Result: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Result"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}scored\0\u{1}error\0\u{2}\u{9}image\0\u{2}\u{a}model\0\u{3}class_set\0\u{1}release\0\u{2}\u{8}timings\0\u{2}\u{a}worker\0\u{1}attempt\0\u{2}\u{9}metadata\0\u{1}traceparent\0\u{2}\u{9}sequence\0\u{1}previous\0\u{1}service\0\u{1}producer\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}scored\0\u{1}error\0\u{1}learned\0\u{2}\u{8}image\0\u{2}\u{a}model\0\u{3}class_set\0\u{1}release\0\u{2}\u{8}timings\0\u{2}\u{a}worker\0\u{1}attempt\0\u{2}\u{9}metadata\0\u{1}traceparent\0\u{2}\u{9}sequence\0\u{1}previous\0\u{1}service\0\u{1}producer\0")
 
   fileprivate class _StorageClass {
     var _id: String = String()
@@ -657,6 +757,19 @@ nonisolated extension P4q_V1_Result: SwiftProtobuf.Message, SwiftProtobuf._Messa
             _storage._outcome = .error(v)
           }
         }()
+        case 12: try {
+          var v: P4q_V1_Learned?
+          var hadOneofValue = false
+          if let current = _storage._outcome {
+            hadOneofValue = true
+            if case .learned(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._outcome = .learned(v)
+          }
+        }()
         case 20: try { try decoder.decodeSingularMessageField(value: &_storage._image) }()
         case 30: try { try decoder.decodeSingularMessageField(value: &_storage._model) }()
         case 31: try { try decoder.decodeSingularMessageField(value: &_storage._classSet) }()
@@ -693,6 +806,10 @@ nonisolated extension P4q_V1_Result: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case .error?: try {
         guard case .error(let v)? = _storage._outcome else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+      }()
+      case .learned?: try {
+        guard case .learned(let v)? = _storage._outcome else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
       }()
       case nil: break
       }
@@ -798,6 +915,41 @@ nonisolated extension P4q_V1_Scored: SwiftProtobuf.Message, SwiftProtobuf._Messa
   static func ==(lhs: P4q_V1_Scored, rhs: P4q_V1_Scored) -> Bool {
     if lhs.predictions != rhs.predictions {return false}
     if lhs.unknown != rhs.unknown {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension P4q_V1_Learned: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".Learned"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}example_id\0\u{1}effect\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.exampleID) }()
+      case 2: try { try decoder.decodeSingularEnumField(value: &self.effect) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.exampleID.isEmpty {
+      try visitor.visitSingularStringField(value: self.exampleID, fieldNumber: 1)
+    }
+    if self.effect != .unspecified {
+      try visitor.visitSingularEnumField(value: self.effect, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: P4q_V1_Learned, rhs: P4q_V1_Learned) -> Bool {
+    if lhs.exampleID != rhs.exampleID {return false}
+    if lhs.effect != rhs.effect {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

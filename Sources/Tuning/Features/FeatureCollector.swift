@@ -148,7 +148,7 @@ package final class FeatureCollector {
     }
 
     /// A picture [side, side, 3] with left and right exchanged.
-    static func mirrored(_ crop: [UInt8], side: Int) -> [UInt8] {
+    package static func mirrored(_ crop: [UInt8], side: Int) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: crop.count) { target, count in
             for row in 0..<side {
                 for column in 0..<side {

@@ -117,10 +117,8 @@ struct Tally: CustomStringConvertible {
 
     mutating func add(_ result: JobResult) {
         total += 1
-        guard case .scored(let predictions, _) = result.outcome else {
-            failed += 1
-            return
-        }
+        if case .failed = result.outcome { failed += 1 }
+        guard case .scored(let predictions, _) = result.outcome else { return }
         guard let label = result.metadata["label"] else { return }
         labelled += 1
         if predictions.first?.label == label { right += 1 }

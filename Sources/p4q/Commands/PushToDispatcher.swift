@@ -30,6 +30,8 @@ struct PushToDispatcher {
     let batch: Int
     let patience: Duration
     let quiet: Bool
+    /// Tells jobs about the same example apart that say the same.
+    var pass = ""
     /// The job of an image, without its id.
     let makeJob: (DatasetItem) -> Job
 
@@ -39,10 +41,15 @@ struct PushToDispatcher {
     private static let batchBytes = 4 << 20
 
     func push(_ inputs: [String], maximumBytes: Int, stop: () -> Bool) throws -> Tally {
+        let source = ImageSource(inputs, limit: maximumBytes)
+        return try push({ () throws(DatasetError) in try source.next() }, stop: stop)
+    }
+
+    /// - Parameter next: the images, one after the other.
+    func push(_ next: () throws(DatasetError) -> DatasetItem?, stop: () -> Bool) throws -> Tally {
         let context = try ZeroMQContext()
         defer { context.terminate() }
         let client = try DispatcherClient(to: endpoint, in: context, options: options)
-        let source = ImageSource(inputs, limit: maximumBytes)
         let process = String(UInt64.random(in: 0 ... .max), radix: 36)
         var window = SubmitWindow<Frame>(run: process, limit: Self.windowBatches, byteLimit: Self.windowBytes)
         var tally = Tally()
@@ -51,7 +58,7 @@ struct PushToDispatcher {
         var isOver = false
         while !(isOver && window.isEmpty) {
             while !isOver, window.hasRoom(bytes: Self.batchBytes) {
-                let items = try read(source, &tally)
+                let items = try read(next, &tally)
                 if items.isEmpty || stop() { isOver = true }
                 let open = resumes ? try unknown(items, client, &tally) : items
                 if !open.isEmpty { window.add(open, bytes: open.reduce(0) { $0 + $1.payload.count }, now: .now) }
@@ -112,17 +119,17 @@ struct PushToDispatcher {
     }
 
     /// The next images, as many as travel together.
-    private func read(_ source: ImageSource, _ tally: inout Tally) throws -> [Item] {
+    private func read(_ next: () throws(DatasetError) -> DatasetItem?, _ tally: inout Tally) throws -> [Item] {
         var items: [Item] = []
         var ids: Set<String> = []
         var bytes = 0
         while items.count < batch, bytes < Self.batchBytes {
             do throws(DatasetError) {
-                guard let item = try source.next() else { break }
+                guard let item = try next() else { break }
                 let content = try item.load()
                 var job = makeJob(item)
                 job.metadata["path"] = item.id
-                job.id = id(of: item.id, content)
+                job.id = id(of: item.id, content, job)
                 // The same file named twice is the same job.
                 guard ids.insert(job.id).inserted, let payload = try? Frame(content) else { continue }
                 items.append((job, payload))
@@ -136,11 +143,13 @@ struct PushToDispatcher {
     }
 
     /// Made of the run, the path and the content, so that pushing the same run again is the same jobs.
-    private func id(of path: String, _ content: [UInt8]) -> String {
+    private func id(of path: String, _ content: [UInt8], _ job: Job) -> String {
         var hash = SHA256()
         hash.update(data: Data(path.utf8))
         hash.update(data: [0])
         hash.update(data: content)
+        // Another label for the same image is another job.
+        if job.training != nil { hash.update(data: Data("\(job.label ?? "") \(pass)".utf8)) }
         let digits = hash.finalize().prefix(20).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
         return "\(run)/\(digits)"
     }

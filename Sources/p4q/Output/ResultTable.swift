@@ -35,6 +35,8 @@ enum ResultTable {
             return Row(image: image, label: label, probability: first.map { percent($0.probability) } ?? "", others: others)
         case .failed(let failure):
             return Row(image: image, label: failure.code, probability: "", others: message(failure, result))
+        case .learned(let example, let effect):
+            return Row(image: image, label: effect.rawValue, probability: "", others: example)
         }
     }
 

@@ -13,7 +13,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x10p4q/v1/job.proto\x12\x06p4q.v1\"T\n\x08JobBatch\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x19\n\x04jobs\x18\x02 \x03(\x0b\x32\x0b.p4q.v1.Job\x12\x0c\n\x04wait\x18\n \x01(\x08\x12\r\n\x05\x61lone\x18\x0b \x01(\x08\"\xd7\x04\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12+\n\x08\x61ttached\x18\n \x01(\x0b\x32\x17.p4q.v1.AttachedPayloadH\x00\x12&\n\treference\x18\x0b \x01(\x0b\x32\x11.p4q.v1.ReferenceH\x00\x12)\n\tclass_set\x18\x14 \x01(\x0b\x32\x14.p4q.v1.ClassSetNameH\x01\x12/\n\x0einline_classes\x18\x15 \x01(\x0b\x32\x15.p4q.v1.InlineClassesH\x01\x12\r\n\x05top_k\x18\x16 \x01(\r\x12\x1d\n\x10\x64\x65\x61\x64line_unix_ms\x18\x1e \x01(\x03H\x02\x88\x01\x01\x12\x1b\n\x0e\x64\x65\x61\x64line_in_ms\x18\x1f \x01(\x04H\x03\x88\x01\x01\x12+\n\x08metadata\x18( \x03(\x0b\x32\x19.p4q.v1.Job.MetadataEntry\x12\x13\n\x0btraceparent\x18) \x01(\t\x12\x12\n\x05label\x18\x32 \x01(\tH\x04\x88\x01\x01\x12\x0f\n\x07\x61ttempt\x18< \x01(\r\x12\x10\n\x08lease_id\x18= \x01(\x0c\x12\x15\n\x08priority\x18\x46 \x01(\rH\x05\x88\x01\x01\x12\x1d\n\x10not_before_in_ms\x18G \x01(\x04H\x06\x88\x01\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07payloadB\t\n\x07\x63lassesB\x13\n\x11_deadline_unix_msB\x11\n\x0f_deadline_in_msB\x08\n\x06_labelB\x0b\n\t_priorityB\x13\n\x11_not_before_in_ms\"\x11\n\x0f\x41ttachedPayload\"(\n\tReference\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\"<\n\x0c\x43lassSetName\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x06sha256\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\t\n\x07_sha256\"2\n\rInlineClasses\x12\x0e\n\x06labels\x18\x01 \x03(\t\x12\x11\n\ttemplates\x18\x02 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x10p4q/v1/job.proto\x12\x06p4q.v1\"T\n\x08JobBatch\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x19\n\x04jobs\x18\x02 \x03(\x0b\x32\x0b.p4q.v1.Job\x12\x0c\n\x04wait\x18\n \x01(\x08\x12\r\n\x05\x61lone\x18\x0b \x01(\x08\"\xf7\x05\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12+\n\x08\x61ttached\x18\n \x01(\x0b\x32\x17.p4q.v1.AttachedPayloadH\x00\x12&\n\treference\x18\x0b \x01(\x0b\x32\x11.p4q.v1.ReferenceH\x00\x12)\n\tclass_set\x18\x14 \x01(\x0b\x32\x14.p4q.v1.ClassSetNameH\x01\x12/\n\x0einline_classes\x18\x15 \x01(\x0b\x32\x15.p4q.v1.InlineClassesH\x01\x12\r\n\x05top_k\x18\x16 \x01(\r\x12\x1d\n\x10\x64\x65\x61\x64line_unix_ms\x18\x1e \x01(\x03H\x02\x88\x01\x01\x12\x1b\n\x0e\x64\x65\x61\x64line_in_ms\x18\x1f \x01(\x04H\x03\x88\x01\x01\x12+\n\x08metadata\x18( \x03(\x0b\x32\x19.p4q.v1.Job.MetadataEntry\x12\x13\n\x0btraceparent\x18) \x01(\t\x12\x12\n\x05label\x18\x32 \x01(\tH\x04\x88\x01\x01\x12\x17\n\nexample_id\x18\x33 \x01(\tH\x05\x88\x01\x01\x12\x1d\n\x10labelled_unix_ms\x18\x34 \x01(\x03H\x06\x88\x01\x01\x12\x30\n\rtraining_task\x18\x35 \x01(\x0e\x32\x14.p4q.v1.TrainingTaskH\x07\x88\x01\x01\x12\x0f\n\x07\x61ttempt\x18< \x01(\r\x12\x10\n\x08lease_id\x18= \x01(\x0c\x12\x15\n\x08priority\x18\x46 \x01(\rH\x08\x88\x01\x01\x12\x1d\n\x10not_before_in_ms\x18G \x01(\x04H\t\x88\x01\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07payloadB\t\n\x07\x63lassesB\x13\n\x11_deadline_unix_msB\x11\n\x0f_deadline_in_msB\x08\n\x06_labelB\r\n\x0b_example_idB\x13\n\x11_labelled_unix_msB\x10\n\x0e_training_taskB\x0b\n\t_priorityB\x13\n\x11_not_before_in_ms\"\x11\n\x0f\x41ttachedPayload\"(\n\tReference\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\"<\n\x0c\x43lassSetName\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x06sha256\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\t\n\x07_sha256\"2\n\rInlineClasses\x12\x0e\n\x06labels\x18\x01 \x03(\t\x12\x11\n\ttemplates\x18\x02 \x03(\t*{\n\x0cTrainingTask\x12\x1d\n\x19TRAINING_TASK_UNSPECIFIED\x10\x00\x12\x17\n\x13TRAINING_TASK_LEARN\x10\x01\x12\x18\n\x14TRAINING_TASK_FORGET\x10\x02\x12\x19\n\x15TRAINING_TASK_RETRAIN\x10\x03\x62\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'p4q.v1.job_pb2', globals())
@@ -22,18 +22,20 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
   _JOB_METADATAENTRY._options = None
   _JOB_METADATAENTRY._serialized_options = b'8\001'
+  _TRAININGTASK._serialized_start=1051
+  _TRAININGTASK._serialized_end=1174
   _JOBBATCH._serialized_start=28
   _JOBBATCH._serialized_end=112
   _JOB._serialized_start=115
-  _JOB._serialized_end=714
-  _JOB_METADATAENTRY._serialized_start=561
-  _JOB_METADATAENTRY._serialized_end=608
-  _ATTACHEDPAYLOAD._serialized_start=716
-  _ATTACHEDPAYLOAD._serialized_end=733
-  _REFERENCE._serialized_start=735
-  _REFERENCE._serialized_end=775
-  _CLASSSETNAME._serialized_start=777
-  _CLASSSETNAME._serialized_end=837
-  _INLINECLASSES._serialized_start=839
-  _INLINECLASSES._serialized_end=889
+  _JOB._serialized_end=874
+  _JOB_METADATAENTRY._serialized_start=667
+  _JOB_METADATAENTRY._serialized_end=714
+  _ATTACHEDPAYLOAD._serialized_start=876
+  _ATTACHEDPAYLOAD._serialized_end=893
+  _REFERENCE._serialized_start=895
+  _REFERENCE._serialized_end=935
+  _CLASSSETNAME._serialized_start=937
+  _CLASSSETNAME._serialized_end=997
+  _INLINECLASSES._serialized_start=999
+  _INLINECLASSES._serialized_end=1049
 # @@protoc_insertion_point(module_scope)

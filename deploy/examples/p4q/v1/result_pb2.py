@@ -13,7 +13,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13p4q/v1/result.proto\x12\x06p4q.v1\"s\n\x0bResultBatch\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x0e\n\x06worker\x18\x02 \x01(\t\x12\x1f\n\x07results\x18\x03 \x03(\x0b\x32\x0e.p4q.v1.Result\x12\x12\n\ngeneration\x18\n \x01(\x04\x12\r\n\x05group\x18\x0b \x01(\t\"\x86\x04\n\x06Result\x12\n\n\x02id\x18\x01 \x01(\t\x12 \n\x06scored\x18\n \x01(\x0b\x32\x0e.p4q.v1.ScoredH\x00\x12 \n\x05\x65rror\x18\x0b \x01(\x0b\x32\x0f.p4q.v1.FailureH\x00\x12!\n\x05image\x18\x14 \x01(\x0b\x32\x12.p4q.v1.ImageFacts\x12%\n\x05model\x18\x1e \x01(\x0b\x32\x16.p4q.v1.ModelReference\x12,\n\tclass_set\x18\x1f \x01(\x0b\x32\x19.p4q.v1.ClassSetReference\x12)\n\x07release\x18  \x01(\x0b\x32\x18.p4q.v1.ReleaseReference\x12 \n\x07timings\x18( \x01(\x0b\x32\x0f.p4q.v1.Timings\x12\x0e\n\x06worker\x18\x32 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x33 \x01(\r\x12.\n\x08metadata\x18< \x03(\x0b\x32\x1c.p4q.v1.Result.MetadataEntry\x12\x13\n\x0btraceparent\x18= \x01(\t\x12\x10\n\x08sequence\x18\x46 \x01(\x04\x12\x10\n\x08previous\x18G \x01(\x04\x12\x0f\n\x07service\x18H \x01(\t\x12\x10\n\x08producer\x18I \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07outcome\"B\n\x06Scored\x12\'\n\x0bpredictions\x18\x01 \x03(\x0b\x32\x12.p4q.v1.Prediction\x12\x0f\n\x07unknown\x18\x02 \x01(\x08\"O\n\nPrediction\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12\x13\n\x0bprobability\x18\x03 \x01(\x02\x12\x0e\n\x06\x63osine\x18\x04 \x01(\x02\"Y\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x1c\n\x05stage\x18\x02 \x01(\x0e\x32\r.p4q.v1.Stage\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x11\n\tretryable\x18\x04 \x01(\x08\"A\n\nImageFacts\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12#\n\x06header\x18\x02 \x01(\x0b\x32\x13.p4q.v1.ImageHeader\"Q\n\x0bImageHeader\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\x12#\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x13.p4q.v1.ImageFormat\".\n\x0eModelReference\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\"1\n\x11\x43lassSetReference\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\":\n\x10ReleaseReference\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x15\n\rother_classes\x18\x02 \x01(\x08\"i\n\x07Timings\x12\x10\n\x08queue_us\x18\x01 \x01(\x04\x12\x11\n\tdecode_us\x18\x02 \x01(\x04\x12\x15\n\rpreprocess_us\x18\x03 \x01(\x04\x12\x10\n\x08infer_us\x18\x04 \x01(\x04\x12\x10\n\x08total_us\x18\x05 \x01(\x04*\xa1\x01\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x11\n\rSTAGE_MESSAGE\x10\x01\x12\x0f\n\x0bSTAGE_QUEUE\x10\x02\x12\x0f\n\x0bSTAGE_FETCH\x10\x03\x12\x10\n\x0cSTAGE_DECODE\x10\x04\x12\x14\n\x10STAGE_PREPROCESS\x10\x05\x12\x13\n\x0fSTAGE_CLASS_SET\x10\x06\x12\x0f\n\x0bSTAGE_INFER\x10\x07*X\n\x0bImageFormat\x12\x1c\n\x18IMAGE_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10IMAGE_FORMAT_PNG\x10\x01\x12\x15\n\x11IMAGE_FORMAT_JPEG\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13p4q/v1/result.proto\x12\x06p4q.v1\"s\n\x0bResultBatch\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x0e\n\x06worker\x18\x02 \x01(\t\x12\x1f\n\x07results\x18\x03 \x03(\x0b\x32\x0e.p4q.v1.Result\x12\x12\n\ngeneration\x18\n \x01(\x04\x12\r\n\x05group\x18\x0b \x01(\t\"\xaa\x04\n\x06Result\x12\n\n\x02id\x18\x01 \x01(\t\x12 \n\x06scored\x18\n \x01(\x0b\x32\x0e.p4q.v1.ScoredH\x00\x12 \n\x05\x65rror\x18\x0b \x01(\x0b\x32\x0f.p4q.v1.FailureH\x00\x12\"\n\x07learned\x18\x0c \x01(\x0b\x32\x0f.p4q.v1.LearnedH\x00\x12!\n\x05image\x18\x14 \x01(\x0b\x32\x12.p4q.v1.ImageFacts\x12%\n\x05model\x18\x1e \x01(\x0b\x32\x16.p4q.v1.ModelReference\x12,\n\tclass_set\x18\x1f \x01(\x0b\x32\x19.p4q.v1.ClassSetReference\x12)\n\x07release\x18  \x01(\x0b\x32\x18.p4q.v1.ReleaseReference\x12 \n\x07timings\x18( \x01(\x0b\x32\x0f.p4q.v1.Timings\x12\x0e\n\x06worker\x18\x32 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x33 \x01(\r\x12.\n\x08metadata\x18< \x03(\x0b\x32\x1c.p4q.v1.Result.MetadataEntry\x12\x13\n\x0btraceparent\x18= \x01(\t\x12\x10\n\x08sequence\x18\x46 \x01(\x04\x12\x10\n\x08previous\x18G \x01(\x04\x12\x0f\n\x07service\x18H \x01(\t\x12\x10\n\x08producer\x18I \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07outcome\"B\n\x06Scored\x12\'\n\x0bpredictions\x18\x01 \x03(\x0b\x32\x12.p4q.v1.Prediction\x12\x0f\n\x07unknown\x18\x02 \x01(\x08\"E\n\x07Learned\x12\x12\n\nexample_id\x18\x01 \x01(\t\x12&\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0e\x32\x16.p4q.v1.LearningEffect\"O\n\nPrediction\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12\x13\n\x0bprobability\x18\x03 \x01(\x02\x12\x0e\n\x06\x63osine\x18\x04 \x01(\x02\"Y\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x1c\n\x05stage\x18\x02 \x01(\x0e\x32\r.p4q.v1.Stage\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x11\n\tretryable\x18\x04 \x01(\x08\"A\n\nImageFacts\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12#\n\x06header\x18\x02 \x01(\x0b\x32\x13.p4q.v1.ImageHeader\"Q\n\x0bImageHeader\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\x12#\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x13.p4q.v1.ImageFormat\".\n\x0eModelReference\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\"1\n\x11\x43lassSetReference\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\x0c\":\n\x10ReleaseReference\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x15\n\rother_classes\x18\x02 \x01(\x08\"i\n\x07Timings\x12\x10\n\x08queue_us\x18\x01 \x01(\x04\x12\x11\n\tdecode_us\x18\x02 \x01(\x04\x12\x15\n\rpreprocess_us\x18\x03 \x01(\x04\x12\x10\n\x08infer_us\x18\x04 \x01(\x04\x12\x10\n\x08total_us\x18\x05 \x01(\x04*\xe7\x01\n\x0eLearningEffect\x12\x1f\n\x1bLEARNING_EFFECT_UNSPECIFIED\x10\x00\x12\x18\n\x14LEARNING_EFFECT_KEPT\x10\x01\x12\x1d\n\x19LEARNING_EFFECT_CORRECTED\x10\x02\x12\x1d\n\x19LEARNING_EFFECT_UNCHANGED\x10\x03\x12\x1d\n\x19LEARNING_EFFECT_NOT_DRAWN\x10\x04\x12\x1d\n\x19LEARNING_EFFECT_FORGOTTEN\x10\x05\x12\x1e\n\x1aLEARNING_EFFECT_RETRAINING\x10\x06*\xa1\x01\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x11\n\rSTAGE_MESSAGE\x10\x01\x12\x0f\n\x0bSTAGE_QUEUE\x10\x02\x12\x0f\n\x0bSTAGE_FETCH\x10\x03\x12\x10\n\x0cSTAGE_DECODE\x10\x04\x12\x14\n\x10STAGE_PREPROCESS\x10\x05\x12\x13\n\x0fSTAGE_CLASS_SET\x10\x06\x12\x0f\n\x0bSTAGE_INFER\x10\x07*X\n\x0bImageFormat\x12\x1c\n\x18IMAGE_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10IMAGE_FORMAT_PNG\x10\x01\x12\x15\n\x11IMAGE_FORMAT_JPEG\x10\x02\x62\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'p4q.v1.result_pb2', globals())
@@ -22,32 +22,36 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
   _RESULT_METADATAENTRY._options = None
   _RESULT_METADATAENTRY._serialized_options = b'8\001'
-  _STAGE._serialized_start=1326
-  _STAGE._serialized_end=1487
-  _IMAGEFORMAT._serialized_start=1489
-  _IMAGEFORMAT._serialized_end=1577
+  _LEARNINGEFFECT._serialized_start=1433
+  _LEARNINGEFFECT._serialized_end=1664
+  _STAGE._serialized_start=1667
+  _STAGE._serialized_end=1828
+  _IMAGEFORMAT._serialized_start=1830
+  _IMAGEFORMAT._serialized_end=1918
   _RESULTBATCH._serialized_start=31
   _RESULTBATCH._serialized_end=146
   _RESULT._serialized_start=149
-  _RESULT._serialized_end=667
-  _RESULT_METADATAENTRY._serialized_start=609
-  _RESULT_METADATAENTRY._serialized_end=656
-  _SCORED._serialized_start=669
-  _SCORED._serialized_end=735
-  _PREDICTION._serialized_start=737
-  _PREDICTION._serialized_end=816
-  _FAILURE._serialized_start=818
-  _FAILURE._serialized_end=907
-  _IMAGEFACTS._serialized_start=909
-  _IMAGEFACTS._serialized_end=974
-  _IMAGEHEADER._serialized_start=976
-  _IMAGEHEADER._serialized_end=1057
-  _MODELREFERENCE._serialized_start=1059
-  _MODELREFERENCE._serialized_end=1105
-  _CLASSSETREFERENCE._serialized_start=1107
-  _CLASSSETREFERENCE._serialized_end=1156
-  _RELEASEREFERENCE._serialized_start=1158
-  _RELEASEREFERENCE._serialized_end=1216
-  _TIMINGS._serialized_start=1218
-  _TIMINGS._serialized_end=1323
+  _RESULT._serialized_end=703
+  _RESULT_METADATAENTRY._serialized_start=645
+  _RESULT_METADATAENTRY._serialized_end=692
+  _SCORED._serialized_start=705
+  _SCORED._serialized_end=771
+  _LEARNED._serialized_start=773
+  _LEARNED._serialized_end=842
+  _PREDICTION._serialized_start=844
+  _PREDICTION._serialized_end=923
+  _FAILURE._serialized_start=925
+  _FAILURE._serialized_end=1014
+  _IMAGEFACTS._serialized_start=1016
+  _IMAGEFACTS._serialized_end=1081
+  _IMAGEHEADER._serialized_start=1083
+  _IMAGEHEADER._serialized_end=1164
+  _MODELREFERENCE._serialized_start=1166
+  _MODELREFERENCE._serialized_end=1212
+  _CLASSSETREFERENCE._serialized_start=1214
+  _CLASSSETREFERENCE._serialized_end=1263
+  _RELEASEREFERENCE._serialized_start=1265
+  _RELEASEREFERENCE._serialized_end=1323
+  _TIMINGS._serialized_start=1325
+  _TIMINGS._serialized_end=1430
 # @@protoc_insertion_point(module_scope)

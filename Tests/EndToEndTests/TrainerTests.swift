@@ -1,0 +1,183 @@
+import CLIP
+import Datasets
+import Foundation
+import Imaging
+import Messages
+import Quantization
+import Services
+import Tensors
+import TestSupport
+import Testing
+import Training
+import Transport
+
+/// A model, a class set of three colours, and pictures of them.
+private struct TrainerPlace {
+    static let colours: [(name: String, rgb: [Int])] = [("red", [200, 60, 60]), ("green", [60, 200, 60]), ("blue", [60, 60, 200])]
+
+    let folder: TemporaryFolder
+    let model: String
+    let set: String
+
+    init() async throws {
+        folder = try TemporaryFolder()
+        try RandomCLIP.write(RandomCLIP.small, to: folder.url)
+        set = try folder.write("colours.yaml", "name: colours\nclasses: [red, green, blue]\n")
+        model = folder.path("8-8-8")
+        _ = try Self.pictures(folder, "calibration", count: 4) { $0 }
+        let run = try await Program.run(
+            [
+                "quantize", "--model", folder.url.path, "--calibration", folder.path("calibration"), "--class-set", set, "--bits", "8-8-8",
+                "--out", model,
+            ])
+        #expect(run.code == 0, "\(run.errors)")
+    }
+
+    /// `count` noisy pictures of each colour in folders that `label` names; gives the folder.
+    static func pictures(
+        _ folder: TemporaryFolder, _ name: String, count: Int, seed: UInt64 = 1, label: (Int) -> Int
+    ) throws -> String {
+        var state = seed
+        func noise() -> Int {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int(state >> 33) % 91 - 45
+        }
+        for index in 0..<count * 3 {
+            let colour = colours[index % 3]
+            let rgb = (0..<32 * 32 * 3).map { UInt8(clamping: colour.rgb[$0 % 3] + noise()) }
+            let path = "\(name)/\(colours[label(index % 3)].name)/\(index).png"
+            try FileManager.default.createDirectory(
+                at: folder.url.appendingPathComponent(path).deletingLastPathComponent(), withIntermediateDirectories: true)
+            try folder.write(path, StoredPNG.encode(rgb: rgb, width: 32, height: 32))
+        }
+        return folder.path(name)
+    }
+
+    func trainArguments(_ endpoint: String, _ more: [String]) -> [String] {
+        [
+            "train", "--model", model, "--teacher", folder.url.path, "--class-set", set, "--dispatcher", endpoint, "--store",
+            folder.path("store"), "--context", "3", "--epochs", "12", "--batch", "16", "--prompt-rate", "0.01", "--adapter-rate", "0.02",
+            "--adapt-ratio", "0.8", "--lambda", "0", "--gate-examples", "20", "--threads", "1",
+        ] + more
+    }
+
+    func trainOnce(_ endpoint: String) async throws -> [String: Any] {
+        let run = try await Program.run(trainArguments(endpoint, ["--once", "--idle", "1"]))
+        #expect(run.code == 0, "\(run.errors)")
+        return try #require(try JSONSerialization.jsonObject(with: Data(run.output.utf8)) as? [String: Any])
+    }
+
+    var store: ExampleStore { get throws { try ExampleStore(reading: URL(fileURLWithPath: folder.path("store"))) } }
+}
+
+@Suite(.serialized) struct TrainerTests {
+    private static let isLong = ProcessInfo.processInfo.environment["P4Q_LONG"] != nil
+
+    @Test func `labels become a better release, harmful ones don't, and what is forgotten is gone`() async throws {
+        let place = try await TrainerPlace()
+        let dispatcher = try await RunningDispatcher(place.folder)
+        let good = try TrainerPlace.pictures(place.folder, "good", count: 60) { $0 }
+        try place.folder.write("good/red/torn.png", [0x89, 0x50, 0x4E])
+        try FileManager.default.createDirectory(
+            at: place.folder.url.appendingPathComponent("good/purple"), withIntermediateDirectories: true)
+        try place.folder.write("good/purple/1.png", Pictures.png)
+        #expect(try await dispatcher.run(["label", "push", good, "--class-set", "colours"]).code == 0)
+
+        let first = try await place.trainOnce(dispatcher.endpoint)
+        #expect(first["result"] as? String == "published" && first["version"] as? Int == 1, "\(first)")
+        let (before, after) = (try #require(first["right_before"] as? Int), try #require(first["right_after"] as? Int))
+        #expect(after > before && (first["p"] as? Double ?? 1) < 0.025, "\(first)")
+        let outcomes = try await dispatcher.run(["collect", "--count", "182", "--timeout", "30"])
+        let lines = outcomes.output.split(separator: "\n")
+        #expect(lines.count == 182 && lines.count { $0.contains(#""effect":"kept""#) } == 180)
+        #expect(lines.count { $0.contains(#""code":"label.unknown""#) } == 1 && lines.count { $0.contains(#""code":"decode."#) } == 1)
+        #expect(try await place.trainOnce(dispatcher.endpoint)["result"] as? String == "nothing_new")
+
+        // Labels at random, then one class labelled as another: nothing is published.
+        let shuffled = try TrainerPlace.pictures(place.folder, "shuffled", count: 60, seed: 2) { _ in Int.random(in: 0..<3) }
+        #expect(try await dispatcher.run(["label", "push", shuffled, "--class-set", "colours"]).code == 0)
+        #expect(try await place.trainOnce(dispatcher.endpoint)["result"] as? String == "rejected")
+        let mislabelled = try TrainerPlace.pictures(place.folder, "mislabelled", count: 60, seed: 3) { $0 == 0 ? 1 : $0 }
+        #expect(try await dispatcher.run(["label", "push", mislabelled, "--class-set", "colours"]).code == 0)
+        #expect(try await place.trainOnce(dispatcher.endpoint)["result"] as? String == "rejected")
+
+        let gone = good + "/red/0.png"
+        let id = "labels/" + gone
+        let known = try (try place.store).example(classSet: "colours", id: id) != nil
+        #expect(known || id.utf8.count > 128)
+        #expect(try await dispatcher.run(["label", "rm", gone, "--class-set", "colours"]).code == 0)
+        #expect(try await place.trainOnce(dispatcher.endpoint)["result"] as? String == "nothing_new")
+        #expect(try (try place.store).tombstones() == 1)
+        let stats = try await Program.run(["label", "stats", "--store", place.folder.path("store")])
+        #expect(stats.code == 0 && stats.output.split(separator: "\n").count == 3)
+        #expect(await dispatcher.stop() == 0)
+    }
+
+    @Test func `features are those of the tower that serves, bit for bit`() async throws {
+        let place = try await TrainerPlace()
+        let dispatcher = try await RunningDispatcher(place.folder)
+        let folder = try TrainerPlace.pictures(place.folder, "few", count: 2) { $0 }
+        let table = try place.folder.write(
+            "t.csv", "id,label,path\n" + (0..<3).map { "e\($0),\(TrainerPlace.colours[$0].name),few/\(TrainerPlace.colours[$0].name)/\($0).png\n" }.joined())
+        #expect(try await dispatcher.run(["label", "push", table]).code == 0)
+        // Six examples are too few for anything; the features are kept all the same.
+        _ = try await Program.run(place.trainArguments(dispatcher.endpoint, ["--once", "--idle", "1"]))
+        let model = try QuantizedFolder.load(URL(fileURLWithPath: place.model))
+        let preprocessor = try ImagePreprocessor(model.preprocessor)
+        for index in 0..<3 {
+            let kept = try #require(try (try place.store).example(classSet: "colours", id: "labels/e\(index)"))
+            let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(TrainerPlace.colours[index].name)/\(index).png")))
+            var crop = [UInt8](repeating: 0, count: preprocessor.sampleCount)
+            try bytes.withUnsafeBytes { bytes in
+                try crop.withUnsafeMutableBufferPointer {
+                    try preprocessor.crop(bytes, decoder: ImageDecoder(), into: $0, workspace: ImageWorkspace())
+                }
+            }
+            var feature = [Float](repeating: 0, count: model.imageEncoder.featureWidth)
+            crop.withUnsafeBufferPointer { crop in
+                feature.withUnsafeMutableBufferPointer { model.imageEncoder.encode(crops: crop, count: 1, features: $0, pool: .serial) }
+            }
+            #expect(Array(kept.features.prefix(feature.count)) == feature)
+            #expect(kept.features.count == 2 * feature.count && kept.label == TrainerPlace.colours[index].name)
+        }
+        #expect(await dispatcher.stop() == 0)
+    }
+
+    /// 100 kills with `deploy/test --long`, six otherwise.
+    @Test func `a trainer that is killed loses no label, uses none twice, and publishes a release whole and once`() async throws {
+        let place = try await TrainerPlace()
+        let dispatcher = try await RunningDispatcher(place.folder)
+        #expect(try await dispatcher.run(["sinks", "add", "all", "--exclusive"]).code == 0)
+        let kills = Self.isLong ? 100 : 6
+        var pushed = 0
+        for kill in 0..<kills {
+            let folder = try TrainerPlace.pictures(place.folder, "k\(kill)", count: 8, seed: UInt64(kill + 10)) { $0 }
+            #expect(try await dispatcher.run(["label", "push", folder]).code == 0)
+            pushed += 24
+            let trainer = try Program(place.trainArguments(dispatcher.endpoint, ["--after", "20"]))
+            try await Task.sleep(for: .milliseconds(Int.random(in: 300...2500)))
+            Glibc.kill(trainer.process.processIdentifier, SIGKILL)
+            _ = await trainer.wait()
+        }
+        _ = try await place.trainOnce(dispatcher.endpoint)
+        let sink = try await dispatcher.run(["collect", "--group", "all", "--count", "\(pushed)", "--timeout", "60"])
+        let lines = try sink.output.split(separator: "\n").map {
+            try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
+        }
+        #expect(lines.count == pushed && Set(lines.compactMap { $0["id"] as? String }).count == pushed)
+        #expect(lines.allSatisfy { $0["status"] as? String == "learned" })
+        let store = try place.store
+        #expect(try store.labelCounts().reduce(0) { $0 + $1.training + $1.heldOut } == pushed)
+        #expect(try store.changes(classSet: "colours") == pushed)
+        let runs = try store.runs(classSet: "colours")
+        let versions = runs.compactMap(\.version)
+        #expect(!versions.isEmpty && versions == Array(1...UInt64(versions.count)), "\(runs.map { "\($0.state)" })")
+        #expect(runs.allSatisfy { $0.state != .training && $0.state != .accepted })
+        let context = try ZeroMQContext()
+        defer { context.terminate() }
+        let client = try DispatcherClient(
+            to: try Endpoint(dispatcher.endpoint, default: .connect), in: context, options: SocketOptions())
+        #expect(try client.releaseState(of: "colours")?.last == UInt64(versions.count))
+        #expect(await dispatcher.stop() == 0)
+    }
+}
