@@ -42,6 +42,9 @@ package protocol JobStore: ReleaseStore {
     /// Drops tombstones older than `age` or beyond `limit`, whole days at a time; gives the age of the oldest that is left.
     func expireTombstones(olderThan age: Duration, keeping limit: Int, now: WallTime, in partition: PartitionID) async throws -> Duration
 
+    /// Copies everything, as it is at one moment, into a folder that does not exist yet.
+    func backUp(to folder: String) async throws
+
     /// Sizes and counts for metrics.
     func figures() async -> StoreFigures
 
@@ -220,7 +223,9 @@ package struct StoreFigures: Hashable, Sendable {
     package var databaseBytes: UInt64 = 0
     package var payloadBytes: UInt64 = 0
     package var freeBytes: UInt64 = .max
-    package var isDiskLow = false
+    /// Below this, producers are told to wait.
+    package var lowestBytes: UInt64 = 0
+    package var isDiskLow: Bool { freeBytes < lowestBytes }
     package var tombstones: UInt64 = 0
     package var deadLetters: UInt64 = 0
 

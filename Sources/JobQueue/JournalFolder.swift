@@ -38,23 +38,24 @@ final class JournalFolder: Sendable {
     // MARK: Room
 
     static let ballastBytes = 64 << 20
+    private static let logRoom: UInt64 = 32 << 20
 
-    /// Bytes that can be written, and how few of them are too few: 512 MB, or 5 % of a small disk.
-    func room(lowest: Int?) -> (free: UInt64, isLow: Bool) {
+    /// Bytes that can be written, and how few of them are too few: 512 MB, or 5 % of a small disk; on a very small one, what the log may
+    /// grow to twice over, or half of the disk.
+    func room(lowest: Int?) -> (free: UInt64, lowest: UInt64) {
         var figures = statvfs()
-        guard statvfs(path, &figures) == 0 else { return (0, true) }
+        guard statvfs(path, &figures) == 0 else { return (0, .max) }
         let free = UInt64(figures.f_bavail) * UInt64(figures.f_frsize)
         let size = UInt64(figures.f_blocks) * UInt64(figures.f_frsize)
-        let limit = lowest.map { UInt64($0) } ?? min(512 << 20, size / 20)
-        return (free, free < limit)
+        return (free, lowest.map { UInt64($0) } ?? min(512 << 20, max(size / 20, min(size / 2, Self.logRoom))))
     }
 
     /// Keeps room that `freeBallast` can give back; does without if there is too little to spare.
     func layBallast() {
         let room = room(lowest: nil)
-        guard !FileManager.default.fileExists(atPath: file("ballast")), !room.isLow, room.free > UInt64(Self.ballastBytes) * 4 else {
-            return
-        }
+        guard !FileManager.default.fileExists(atPath: file("ballast")), room.free >= room.lowest,
+            room.free > UInt64(Self.ballastBytes) * 4
+        else { return }
         let descriptor = Glibc.open(file("ballast"), O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { return }
         let isFull = posix_fallocate(descriptor, 0, off_t(Self.ballastBytes)) != 0

@@ -241,6 +241,11 @@ package final class MemoryStore: JobStore {
         }
     }
 
+    /// Throws always: there is nothing that a dispatcher could open again.
+    package func backUp(to folder: String) async throws {
+        throw JobQueueError.unusableFolder(path: folder, reason: "the journal is kept in memory")
+    }
+
     package func figures() async -> StoreFigures {
         partitions.withLock { partitions in
             partitions.values.reduce(into: StoreFigures()) { sum, partition in

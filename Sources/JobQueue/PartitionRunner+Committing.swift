@@ -14,8 +14,10 @@ extension PartitionRunner {
             }
             while let output = await nextOutput() {
                 if !output.batch.isEmpty { try await commit(output.batch) }
+                let room = output.bytes > 0 ? await store.figures().room : nil
                 let now = clock()
                 state.withLock { state in
+                    if let room { state.room = room }
                     state.machine.committed(output.number, now: now)
                     (state.committingJobs, state.committingBytes) = (0, 0)
                 }
@@ -114,6 +116,7 @@ extension PartitionRunner {
         var wasLow = false
         while !Task.isCancelled {
             let figures = await store.figures()
+            state.withLock { $0.room = figures.room }
             if figures.isDiskLow != wasLow {
                 wasLow = figures.isDiskLow
                 post(.disk(isLow: wasLow))
@@ -133,4 +136,9 @@ extension PartitionRunner {
             do { try await Task.sleep(for: configuration.rememberCheck) } catch { return }
         }
     }
+}
+
+extension StoreFigures {
+    /// Bytes that may be written before the disk is low.
+    fileprivate var room: Int { freeBytes < lowestBytes ? 0 : Int(clamping: freeBytes - lowestBytes) }
 }

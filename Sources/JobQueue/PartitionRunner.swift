@@ -40,6 +40,8 @@ package final class PartitionRunner: Sendable {
         var waiter: CheckedContinuation<Void, Never>?
         var isFinished = false
         var timerAt = Uptime.never
+        /// What may still be written to the journal's disk before it is low.
+        var room = Int.max
         /// When the oldest ids were forgotten that still count; nil: there are none.
         var rememberedSince: WallTime?
     }
@@ -115,6 +117,8 @@ package final class PartitionRunner: Sendable {
                 state.machine.isJournalBehind =
                     state.committingJobs + state.machine.output.batch.accepted.count >= bounds.jobs
                     || state.committingBytes + state.machine.output.bytes >= bounds.bytes
+                // Twice: what is accepted goes through the log.
+                state.machine.isRoomShort = state.room < 2 * (state.committingBytes + state.machine.output.bytes)
                 state.machine.handle(event, now: now)
             }
             let immediate = state.machine.output.immediate

@@ -33,6 +33,9 @@ extension QueueMachine {
         let isCurrent = lease.epoch == epoch && jobs[slot].state == .leased && jobs[slot].lease == lease.counter
         switch answer.verdict {
         case .scored, .rejected:
+            if isCurrent, let granted = leases[lease.counter]?.granted {
+                counters.works.add(Double(leaseClock(now).subtractingSaturating(granted)) / 1000)
+            }
             finish(slot, answer.verdict == .scored ? .scored : .rejected, answer.body, now)
         case .retry, .released:
             guard isCurrent || planted == .unfencedRefusal else {

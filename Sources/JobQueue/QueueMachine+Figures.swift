@@ -111,8 +111,14 @@ package struct QueueCounters: Sendable {
     package internal(set) var accepted: UInt64 = 0
     package internal(set) var duplicates: UInt64 = 0
     package internal(set) var conflicts: UInt64 = 0
-    package internal(set) var busy: UInt64 = 0
+    package internal(set) var busy: [BusyReason: UInt64] = [:]
     package internal(set) var batches: UInt64 = 0
+    /// Jobs in a leased batch.
+    package internal(set) var batchJobs = Histogram(bounds: [1, 2, 4, 8, 16, 32, 64, 128, 256])
+    /// Seconds from acceptance to lease, for each lease.
+    package internal(set) var waits = Histogram(bounds: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600])
+    /// Seconds from lease to outcome, of outcomes that come with their lease.
+    package internal(set) var works = Histogram(bounds: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60])
     package internal(set) var leased: UInt64 = 0
     package internal(set) var finished: [OutcomeKind: UInt64] = [:]
     /// Leases that ended without an answer because their session did.

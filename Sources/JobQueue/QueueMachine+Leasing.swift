@@ -150,6 +150,7 @@ extension QueueMachine {
             nextLease += 1
             jobs[slot].state = .leased
             jobs[slot].lease = counter
+            counters.waits.add(Double(now.uptime.milliseconds.subtractingSaturating(jobs[slot].accepted)) / 1000)
             leases[counter] = Lease(slot: slot, session: id, isAlone: isAlone, granted: leaseClock(now), expiry: expiry)
             let job = JobNumber(jobs[slot].number)
             let tag = secret.tag(partition: partition, epoch: epoch, counter: counter, job: job, holder: holder)
@@ -166,6 +167,7 @@ extension QueueMachine {
         nextLeaseCheck = min(nextLeaseCheck, now.uptime.milliseconds + Self.leaseCheckInterval)
         counters.leased += UInt64(chosen.count)
         counters.batches += 1
+        counters.batchJobs.add(Double(chosen.count))
         output.actions.append(.lease(LeasedBatch(session: id, service: services[service].text, grants: grants, isAlone: isAlone)))
     }
 

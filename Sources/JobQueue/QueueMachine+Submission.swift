@@ -13,7 +13,7 @@ extension QueueMachine {
         verdicts.reserveCapacity(batch.jobs.count)
         for job in batch.jobs {
             let verdict = submit(job, producer, service, batch, now)
-            if case .busy = verdict { counters.busy += 1 } else { promises = true }
+            if case .busy(let reason, _) = verdict { counters.busy[reason, default: 0] += 1 } else { promises = true }
             verdicts.append(verdict)
         }
         if promises, planted != .acceptBeforeCommit {
@@ -53,7 +53,7 @@ extension QueueMachine {
         if isStopping { return .stopping }
         if now.uptime - batch.lookedUp > configuration.lookupLifetime { return .staleLookup }
         if services[service].mode == .draining { return .draining }
-        if isDiskLow { return .diskLow }
+        if isDiskLow || isRoomShort { return .diskLow }
         if isJournalBehind { return .journalBehind }
         let (total, own, its) = (configuration.total, services[service].limits, names[Int(producer)])
         if jobs.count >= total.jobs { return .totalJobs }

@@ -50,6 +50,8 @@ package struct QueueMachine: Sendable {
     var isStopping = false
     /// The journal has more to write than it should have; set by the driver.
     package var isJournalBehind = false
+    /// What waits for the journal is as much as its disk can take; set by the driver.
+    package var isRoomShort = false
     var purges: [Purge] = []
     /// Finished jobs that `start` puts in their places.
     var unplaced: [UInt32] = []

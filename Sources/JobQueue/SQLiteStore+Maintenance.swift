@@ -171,7 +171,7 @@ extension SQLiteStore {
 
     package func figures() async -> StoreFigures {
         let room = folder.room(lowest: options.lowestRoom)
-        if !room.isLow { folder.layBallast() }
+        if room.free >= room.lowest { folder.layBallast() }
         var status = stat()
         let database = ["journal.sqlite", "journal.sqlite-wal"].reduce(UInt64(0)) { sum, name in
             stat(folder.file(name), &status) == 0 ? sum + UInt64(status.st_size) : sum
@@ -179,7 +179,7 @@ extension SQLiteStore {
         let files = shared.withLock { $0.payloads }
         return shared.withLock { shared in
             var figures = shared.figures
-            (figures.freeBytes, figures.isDiskLow) = room
+            (figures.freeBytes, figures.lowestBytes) = room
             figures.databaseBytes = database
             figures.payloadBytes = files.size
             return figures

@@ -153,7 +153,8 @@ package final class SQLiteStore: JobStore {
                 guard commits >= highWater.commits else {
                     throw JobQueueError.commitsLost(path: folder.path, found: commits, expected: highWater.commits)
                 }
-            } else if bytes != nil || (!isNew && commits > 0) {
+            } else if bytes != nil || (!isNew && commits > 1) {
+                // The first commit, that of `open`, comes before the first high-water file, and nothing is accepted before both.
                 throw JobQueueError.damaged(path: folder.path, reason: "its high-water file is \(bytes == nil ? "missing" : "unreadable")")
             }
         }

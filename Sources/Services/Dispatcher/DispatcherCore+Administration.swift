@@ -65,7 +65,9 @@ extension DispatcherCore {
         case .removeDeadLetters(let numbers):
             let count = try await store.removeDeadLetters(numbers.map { JobNumber($0) }, in: PartitionID())
             reply(sender, AdminReply(message: "\(count) dead letters removed"))
-        case .backup: reply(sender, AdminReply(code: "admin.unknown", message: "this journal has no online backup"))
+        case .backup(let folder):
+            try await store.backUp(to: folder)
+            reply(sender, AdminReply(message: "the journal is in \(folder)"))
         }
     }
 

@@ -1,5 +1,5 @@
 internal import Foundation
-internal import JobQueue
+package import JobQueue
 
 /// A look at a dispatcher, as JSON for people and programs (`/stats`, `p4q queue figures`).
 package struct DispatcherStatus: Codable, Sendable {
@@ -55,6 +55,11 @@ package struct DispatcherStatus: Codable, Sendable {
     package var duplicates: UInt64
     package var conflicts: UInt64
     package var busy: UInt64
+    package var busyReasons: [String: UInt64]
+    /// Jobs in leased batches; seconds that jobs waited for their lease, and from there to their outcome.
+    package var batchJobs: Histogram
+    package var waitSeconds: Histogram
+    package var workSeconds: Histogram
     package var outcomes: [String: UInt64]
     package var failedAttempts: [String: UInt64]
     package var delivered: UInt64
@@ -95,7 +100,9 @@ extension DispatcherStatus {
         self.init(
             epoch: epoch, openJobs: figures.openJobs, openBytes: figures.openBytes, inFlight: figures.inFlight,
             jobsInMemory: figures.jobsInMemory, lastSequence: figures.lastSequence.rawValue, accepted: counters.accepted,
-            duplicates: counters.duplicates, conflicts: counters.conflicts, busy: counters.busy,
+            duplicates: counters.duplicates, conflicts: counters.conflicts, busy: counters.busy.values.reduce(0, +),
+            busyReasons: Dictionary(uniqueKeysWithValues: counters.busy.map { ($0.key.rawValue, $0.value) }), batchJobs: counters.batchJobs,
+            waitSeconds: counters.waits, workSeconds: counters.works,
             outcomes: Dictionary(uniqueKeysWithValues: counters.finished.map { ($0.key.name, $0.value) }),
             failedAttempts: ["answered": failed.answered, "lease_ran_out": failed.ranOut, "worker_died": failed.died],
             delivered: counters.delivered, redelivered: counters.redelivered, acknowledged: counters.acknowledged,

@@ -1,4 +1,5 @@
 internal import Foundation
+package import JobQueue
 
 /// Metrics in Prometheus' text format, version 0.0.4. Base units, and only labels whose values are few.
 package struct MetricsText: Sendable {
@@ -22,6 +23,17 @@ package struct MetricsText: Sendable {
     /// Adds a counter without labels.
     package mutating func counter(_ name: String, _ help: String, _ value: some BinaryInteger) {
         counter(name, help, [([], Double(value))])
+    }
+
+    /// Adds a histogram without labels.
+    package mutating func histogram(_ name: String, _ help: String, _ values: Histogram) {
+        text += "# HELP \(name) \(help)\n# TYPE \(name) histogram\n"
+        var below: UInt64 = 0
+        for (bound, count) in zip(values.bounds, values.counts) {
+            below += count
+            text += "\(name)_bucket{le=\"\(Self.number(bound))\"} \(below)\n"
+        }
+        text += "\(name)_bucket{le=\"+Inf\"} \(values.count)\n\(name)_sum \(Self.number(values.sum))\n\(name)_count \(values.count)\n"
     }
 
     private mutating func add(_ name: String, _ kind: String, _ help: String, _ samples: [(labels: [(String, String)], value: Double)]) {
@@ -77,7 +89,12 @@ extension DispatcherStatus {
         metrics.counter("p4q_jobs_accepted_total", "Jobs that were accepted.", accepted)
         metrics.counter("p4q_jobs_duplicate_total", "Jobs that were known already.", duplicates)
         metrics.counter("p4q_jobs_conflict_total", "Jobs whose id was another job's.", conflicts)
-        metrics.counter("p4q_jobs_busy_total", "Jobs whose producers were told to wait.", busy)
+        metrics.counter(
+            "p4q_jobs_busy_total", "Jobs whose producers were told to wait, by the limit that was reached.",
+            busyReasons.sorted { $0.key < $1.key }.map { ([("reason", $0.key)], Double($0.value)) })
+        metrics.histogram("p4q_batch_jobs", "Jobs in a leased batch.", batchJobs)
+        metrics.histogram("p4q_wait_seconds", "From acceptance to lease.", waitSeconds)
+        metrics.histogram("p4q_work_seconds", "From lease to outcome.", workSeconds)
         metrics.counter(
             "p4q_outcomes_total", "Outcomes by kind.", outcomes.sorted { $0.key < $1.key }.map { ([("outcome", $0.key)], Double($0.value)) }
         )

@@ -11,7 +11,7 @@ extension KnownShape: ExpressibleByArgument {}
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measure speed.",
-        subcommands: [BenchEncoder.self, BenchPipeline.self, BenchPreprocess.self, BenchTuning.self, BenchJournal.self])
+        subcommands: [BenchEncoder.self, BenchPipeline.self, BenchPreprocess.self, BenchTuning.self, BenchJournal.self, BenchQueue.self])
 }
 
 /// The model to measure: made up at the start, or loaded.

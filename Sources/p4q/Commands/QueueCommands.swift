@@ -9,11 +9,11 @@ struct AdminOptions: ParsableArguments {
     @OptionGroup var dispatcherOptions: DispatcherOptions
 
     /// Asks. Throws: exit code 1, after the reason was printed, if the dispatcher would not.
-    func ask(_ request: AdminRequest) throws -> AdminReply {
+    func ask(_ request: AdminRequest, timeout: Duration = .seconds(10)) throws -> AdminReply {
         let context = try ZeroMQContext()
         let endpoint = try dispatcherOptions.endpoint() ?? Endpoint("tcp://127.0.0.1:5555", default: .connect)
         let client = try DispatcherClient(to: endpoint, in: context, options: try dispatcherOptions.socketOptions())
-        let reply = try client.ask(request)
+        let reply = try client.ask(request, timeout: timeout)
         guard reply.code.isEmpty else {
             Notices(isQuiet: false).warn("\(reply.message) (\(reply.code))")
             throw CommandFailure.someItemsFailed
@@ -22,8 +22,8 @@ struct AdminOptions: ParsableArguments {
     }
 
     /// Asks for something done, and prints what the dispatcher says.
-    func tell(_ request: AdminRequest) throws {
-        let reply = try ask(request)
+    func tell(_ request: AdminRequest, timeout: Duration = .seconds(10)) throws {
+        let reply = try ask(request, timeout: timeout)
         if !reply.message.isEmpty { print(reply.message) }
         if !reply.json.isEmpty { print(reply.json) }
     }

@@ -10,8 +10,19 @@ struct LogOptions: ParsableArguments {
     @Option(name: .long, help: "The least level that is logged.")
     private var logLevel = Level.info
 
+    private enum Format: String, ExpressibleByArgument, CaseIterable { case text, json }
+
+    @Option(name: .long, help: "How log lines look.")
+    private var logFormat = Format.text
+
     func makeLogger(_ label: String) -> Logger {
-        var logger = Logger(label: label) { StreamLogHandler.standardError(label: $0) }
+        let format = logFormat
+        var logger = Logger(label: label) { label -> any LogHandler in
+            switch format {
+            case .text: StreamLogHandler.standardError(label: label)
+            case .json: JSONLogHandler(label: label)
+            }
+        }
         logger.logLevel = Logger.Level(rawValue: logLevel.rawValue) ?? .info
         return logger
     }

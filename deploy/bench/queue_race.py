@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""Races p4q's dispatcher with beanstalkd and a PostgreSQL SKIP LOCKED queue, in turns, on one disk, everything durable.
+
+queue_race.py --p4q PROGRAM [--seconds S] [--rounds N] [--bytes B] [--batch N] [--folder DIR]
+
+A job is put in, taken by a worker, finished with a result of 200 bytes, and its result is taken by a sink and acknowledged. Every step of
+every job is on the disk before it is answered: `p4q bench queue` (synchronous=FULL), `beanstalkd -b DIR -f0`, `synchronous_commit=on`. Each
+peer gets its commands in batches of the same size. beanstalkd: five commands a job, pipelined. PostgreSQL: three transactions a batch (insert; take
+and finish; take the results), by pgbench with eight clients, rows made by the server, so that clients cost next to nothing.
+
+Needs Debian's packages beanstalkd and postgresql. Prints a JSON line for each peer.
+"""
+import argparse
+import glob
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--p4q", required=True)
+parser.add_argument("--seconds", type=float, default=10)
+parser.add_argument("--rounds", type=int, default=1)
+parser.add_argument("--bytes", type=int, default=100)
+parser.add_argument("--batch", type=int, default=256)
+parser.add_argument("--folder", default=".")
+parser.add_argument("--peers", default="p4q,beanstalkd,postgresql")
+options = parser.parse_args()
+RESULT = b"r" * 200
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def p4q(folder):
+    done = subprocess.run(
+        [options.p4q, "bench", "queue", "--json", "--tcp", "--folder", folder, "--payload-bytes", str(options.bytes), "--batch",
+         str(options.batch), "--seconds", str(options.seconds)], capture_output=True, check=True)
+    return json.loads(done.stdout)
+
+
+class Beanstalk:
+    """A connection that sends commands in batches and reads their answers."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.file = self.socket.makefile("rb", 1 << 20)
+
+    def tell(self, commands):
+        self.socket.sendall(b"".join(commands))
+
+    def answer(self):
+        return self.file.readline().split()
+
+    def reserve(self, count):
+        """Takes up to `count` jobs: waits for the first for a second, and for no others."""
+        self.tell([b"reserve-with-timeout 1\r\n"] + [b"reserve-with-timeout 0\r\n"] * (count - 1))
+        found = []
+        for _ in range(count):
+            line = self.answer()
+            if line[0] == b"RESERVED":
+                self.file.read(int(line[2]) + 2)
+                found.append(line[1])
+        return found
+
+
+def beanstalkd(folder):
+    port = free_port()
+    server = subprocess.Popen(["beanstalkd", "-l", "127.0.0.1", "-p", str(port), "-b", folder, "-f0", "-z", "1000000"])
+    time.sleep(0.5)
+    stop, done, put = threading.Event(), [0], [0]
+    job = b"j" * options.bytes
+
+    def produce():
+        peer = Beanstalk(port)
+        peer.tell([b"use jobs\r\n"])
+        peer.answer()
+        while not stop.is_set():
+            if put[0] - done[0] > 16384:
+                time.sleep(0.001)
+                continue
+            peer.tell([b"put 0 0 60 %d\r\n%s\r\n" % (len(job), job)] * options.batch)
+            for _ in range(options.batch):
+                assert peer.answer()[0] == b"INSERTED"
+            put[0] += options.batch
+
+    def work():
+        peer = Beanstalk(port)
+        peer.tell([b"use results\r\n", b"watch jobs\r\n", b"ignore default\r\n"])
+        for _ in range(3):
+            peer.answer()
+        while not stop.is_set():
+            ids = peer.reserve(options.batch)
+            peer.tell([b"put 0 0 60 %d\r\n%s\r\ndelete %s\r\n" % (len(RESULT), RESULT, id) for id in ids])
+            for _ in range(2 * len(ids)):
+                peer.answer()
+
+    def sink():
+        peer = Beanstalk(port)
+        peer.tell([b"watch results\r\n", b"ignore default\r\n"])
+        for _ in range(2):
+            peer.answer()
+        while not stop.is_set():
+            ids = peer.reserve(options.batch)
+            peer.tell([b"delete %s\r\n" % id for id in ids])
+            for _ in ids:
+                peer.answer()
+            done[0] += len(ids)
+
+    threads = [threading.Thread(target=target, daemon=True) for target in (produce, work, sink)]
+    for thread in threads:
+        thread.start()
+    time.sleep(min(2, options.seconds / 2))
+    before, begin = done[0], time.monotonic()
+    time.sleep(options.seconds)
+    rate = (done[0] - before) / (time.monotonic() - begin)
+    stop.set()
+    for thread in threads:
+        thread.join(10)
+    server.terminate()
+    server.wait()
+    return {"jobs_per_second": round(rate)}
+
+
+SCHEMA = """
+CREATE TABLE job (id bigserial PRIMARY KEY, key text NOT NULL UNIQUE, payload bytea NOT NULL);
+CREATE TABLE result (id bigint PRIMARY KEY, body bytea NOT NULL);
+CREATE SEQUENCE name;
+"""
+SCRIPT = """
+INSERT INTO job (key, payload) SELECT 'bench-' || nextval('name'), decode(repeat('6a', BYTES), 'hex') FROM generate_series(1, BATCH);
+BEGIN;
+WITH taken AS (DELETE FROM job WHERE id IN (SELECT id FROM job ORDER BY id FOR UPDATE SKIP LOCKED LIMIT BATCH) RETURNING id, payload)
+INSERT INTO result SELECT id, decode(repeat('72', 200), 'hex') FROM taken;
+COMMIT;
+DELETE FROM result WHERE id IN (SELECT id FROM result ORDER BY id FOR UPDATE SKIP LOCKED LIMIT BATCH) RETURNING id, body;
+"""
+
+
+def postgresql(folder):
+    programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
+    port = free_port()
+    user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
+    if user:
+        shutil.chown(folder, "postgres")
+
+    def run(*arguments, **more):
+        return subprocess.run([*user, *arguments], check=True, cwd=folder, capture_output=True, **more)
+
+    run(f"{programs}/initdb", "-D", f"{folder}/data", "-A", "trust", "-U", "race")
+    server = [f"{programs}/pg_ctl", "-D", f"{folder}/data", "-w", "-l", f"{folder}/log"]
+    run(*server, "-o", f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c synchronous_commit=on -c fsync=on "
+        "-c shared_buffers=256MB -c max_wal_size=4GB", "start")
+    connect = ["-h", "127.0.0.1", "-p", str(port), "-U", "race"]
+    try:
+        run("psql", *connect, "-q", "-c", SCHEMA, "postgres")
+        with open(f"{folder}/script.sql", "w") as file:
+            file.write(SCRIPT.replace("BYTES", str(options.bytes)).replace("BATCH", str(options.batch)))
+        os.chmod(f"{folder}/script.sql", 0o644)
+        done = run(f"{programs}/pgbench", *connect, "-n", "-M", "prepared", "-c", "8", "-j", "1", "-T", str(max(1, round(options.seconds))),
+                   "-f", f"{folder}/script.sql", "postgres")
+        rate = next(float(line.split()[2]) for line in done.stdout.decode().splitlines() if line.startswith("tps"))
+        return {"jobs_per_second": round(rate * options.batch)}
+    finally:
+        run(*server, "-m", "fast", "stop")
+
+
+peers = {"p4q": p4q, "beanstalkd": beanstalkd, "postgresql": postgresql}
+for _ in range(options.rounds):
+    for name in options.peers.split(","):
+        folder = tempfile.mkdtemp(prefix=f"race-{name}-", dir=os.path.abspath(options.folder))
+        os.chmod(folder, 0o755)
+        try:
+            print(json.dumps({"peer": name, "bytes": options.bytes, "batch": options.batch, **peers[name](folder)}), flush=True)
+        except subprocess.CalledProcessError as error:
+            sys.exit(f"{name}: {error}: {error.stderr.decode()}")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
