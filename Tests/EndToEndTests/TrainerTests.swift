@@ -118,7 +118,9 @@ private struct TrainerPlace {
         let dispatcher = try await RunningDispatcher(place.folder)
         let folder = try TrainerPlace.pictures(place.folder, "few", count: 2) { $0 }
         let table = try place.folder.write(
-            "t.csv", "id,label,path\n" + (0..<3).map { "e\($0),\(TrainerPlace.colours[$0].name),few/\(TrainerPlace.colours[$0].name)/\($0).png\n" }.joined())
+            "t.csv",
+            "id,label,path\n"
+                + (0..<3).map { "e\($0),\(TrainerPlace.colours[$0].name),few/\(TrainerPlace.colours[$0].name)/\($0).png\n" }.joined())
         #expect(try await dispatcher.run(["label", "push", table]).code == 0)
         // Six examples are too few for anything; the features are kept all the same.
         _ = try await Program.run(place.trainArguments(dispatcher.endpoint, ["--once", "--idle", "1"]))

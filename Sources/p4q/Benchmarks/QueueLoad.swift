@@ -101,7 +101,9 @@ final class QueueLoad: Sendable {
         try socket.attach(settings.endpoint)
         let name = "bench-\(index)"
         let dialect = Majordomo.Dialect.standard(.v02)
-        func send(_ message: Majordomo.ToBroker) throws { try socket.send(try Majordomo.fromWorker(message, dialect), timeout: .seconds(20)) }
+        func send(_ message: Majordomo.ToBroker) throws {
+            try socket.send(try Majordomo.fromWorker(message, dialect), timeout: .seconds(20))
+        }
         let info = PeerInfo(worker: name, batchItems: 256, batchBytes: 32 << 20)
         try send(.ready(service: "classify", info: try Frame(try info.encode())))
         var beaten = ContinuousClock.now
@@ -111,7 +113,9 @@ final class QueueLoad: Sendable {
                 try send(.heartbeat(info: nil))
             }
             guard let frames = try socket.receive(timeout: .milliseconds(200)) else { continue }
-            guard case (.request(let client, let body), _) = try Majordomo.parseForWorker(frames), let envelope = body.first else { continue }
+            guard case (.request(let client, let body), _) = try Majordomo.parseForWorker(frames), let envelope = body.first else {
+                continue
+            }
             let batch = try ReceivedJobBatch(envelope: envelope.bytes, payloadSizes: body.dropFirst().map(\.count), isLeased: true)
             let answers = batch.entries.compactMap { entry -> (lease: [UInt8], result: JobResult?)? in
                 guard case .success(let job) = entry else { return nil }

@@ -21,14 +21,15 @@ struct Train: AsyncParsableCommand {
             service on held-out examples, and published only if it is better beyond chance. --once takes what waits, retrains, and exits.
             """)
 
-    @Option(name: .long, help: "The model that serves: a folder of p4q quantize, or a float model.", completion: .directory)
-    var model: String
+    @OptionGroup var learner: LearnerOptions
 
-    @Option(name: .long, help: "The float model that teaches.", completion: .directory)
-    var teacher: String
-
-    @Option(name: .long, help: "A class set in YAML or JSON; may be repeated. The first is meant by jobs that name none.", completion: .file())
-    var classSet: [String]
+    @Option(
+        name: .long,
+        help: """
+            A class set in YAML or JSON; may be repeated. The first is meant by jobs that name none. The built-in model's own if that learns and \
+            none is given.
+            """, completion: .file())
+    var classSet: [String] = []
 
     @OptionGroup var dispatcherOptions: DispatcherOptions
     @OptionGroup var storeOptions: StoreOptions
@@ -66,6 +67,7 @@ struct Train: AsyncParsableCommand {
     @OptionGroup var logOptions: LogOptions
 
     func validate() throws {
+        try learner.check(hasClassSet: !classSet.isEmpty)
         if let precision, !(precision > 0 && precision <= 1) { throw ValidationError("--precision lies between 0 and 1") }
         if idle < 1 { throw ValidationError("--idle must be at least 1") }
     }
@@ -74,10 +76,9 @@ struct Train: AsyncParsableCommand {
         ProcessMemory.keepSmall()
         let logger = logOptions.makeLogger("p4q.train")
         let endpoint = try dispatcherOptions.requiredEndpoint()
-        let set = try ProcessorOptions.instructionSet()
-        let loader = ModelLoader(instructionSet: set)
-        let (student, teacher) = (try loader.load(model), try loader.load(teacher))
-        let sets = TrainableClassSets(try classSet.map { try ClassSet(contentsOf: URL(fileURLWithPath: $0)) })
+        let (student, teacher) = try learner.load()
+        let files = try classSet.map { try ClassSet(contentsOf: URL(fileURLWithPath: $0)) }
+        let sets = TrainableClassSets(files.isEmpty ? [try ModelLocation.classSet()] : files)
         let folder = URL(fileURLWithPath: storeOptions.store)
         let store = try ExampleStore(
             folder: folder,
@@ -91,7 +92,8 @@ struct Train: AsyncParsableCommand {
         let retrainings = sets.sets.map { set in
             Retraining(
                 Retrainer(
-                    store: store, classSet: set, student: student, teacher: teacher, settings: tuning.settings, rules: gateOptions.rules,
+                    store: store, classSet: set, student: student, teacher: teacher,
+                    settings: tuning.settings(isBuiltIn: learner.isBuiltIn), rules: gateOptions.rules,
                     precision: precision, pool: threading.makePool()),
                 publisher: publisher, mode: shadow ? .shadow : .live, logger: logger)
         }
@@ -134,7 +136,8 @@ struct Train: AsyncParsableCommand {
                     ("held_out", figures.examples), ("right_before", figures.before), ("right_after", figures.after),
                     ("right_untuned", figures.untuned), ("gained", figures.gained), ("lost", figures.lost), ("p", figures.p),
                     ("level", figures.level), ("calibration_error_before", rounded(figures.calibrationErrorBefore, 4)),
-                    ("calibration_error_after", rounded(figures.calibrationErrorAfter, 4)), ("temperature", rounded(figures.temperature, 4)),
+                    ("calibration_error_after", rounded(figures.calibrationErrorAfter, 4)),
+                    ("temperature", rounded(figures.temperature, 4)),
                 ]
             }
         }

@@ -1,5 +1,4 @@
 import ArgumentParser
-import BuiltInModel
 import CLIP
 import Datasets
 import Foundation
@@ -22,15 +21,7 @@ struct Tune: AsyncParsableCommand {
             is written goes with --tuning to classify and worker.
             """)
 
-    @Option(
-        name: .long, help: "The model to tune: a folder of p4q quantize, or a float model; the built-in one in 8 bits if not given.",
-        completion: .directory)
-    var model: String?
-
-    @Option(
-        name: .long, help: "The float model that teaches; the built-in one in float16 if that is tuned and none is given.",
-        completion: .directory)
-    var teacher: String?
+    @OptionGroup var learner: LearnerOptions
 
     @Option(name: .long, help: "Labelled images: a folder or a tar archive; may be repeated.", completion: .file())
     var train: [String]
@@ -67,21 +58,16 @@ struct Tune: AsyncParsableCommand {
     @Flag(name: .shortAndLong, help: "No progress and no remarks on stderr.")
     var quiet = false
 
-    func validate() throws {
-        if ModelLocation.builtIn(model) != nil { return }
-        if teacher == nil { throw ValidationError("--teacher: name the float model that \(model ?? "") was made from") }
-        if classSet == nil { throw ValidationError("--class-set: name the file that says which classes there are") }
-    }
+    func validate() throws { try learner.check(hasClassSet: classSet != nil) }
 
     func run() async throws {
         let set = try ProcessorOptions.instructionSet()
         let pool = threading.makePool()
-        let loader = ModelLoader(instructionSet: set)
+        let (student, teacher) = try learner.load()
         var run = TuningRun(
-            tuning.settings(isBuiltIn: ModelLocation.builtIn(model) != nil), student: try loader.load(model),
-            teacher: try loader.load(teacher ?? BuiltInModel.float.rawValue),
-            classSet: try classSet.map { try ClassSet(contentsOf: URL(fileURLWithPath: $0)) } ?? ModelLocation.classSet(),
-            pool: pool, kernels: FloatKernels(set))
+            tuning.settings(isBuiltIn: learner.isBuiltIn), student: student, teacher: teacher,
+            classSet: try classSet.map { try ClassSet(contentsOf: URL(fileURLWithPath: $0)) } ?? ModelLocation.classSet(), pool: pool,
+            kernels: FloatKernels(set))
         let start = ContinuousClock.now
         let collector = try run.collector(cache: CacheFolder.url("features", option: featureCache), decoder: imageOptions.decoder)
         let left = try collect(collector, run.classSet)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import BuiltInModel
 import CLIP
 import Foundation
 import Imaging
@@ -36,6 +37,34 @@ struct ModelOptions: ParsableArguments {
         let set = try ProcessorOptions.instructionSet()
         let loader = ModelLoader(tokenizer: tokenizer.map { URL(fileURLWithPath: $0) }, activation: activation, instructionSet: set)
         return try loader.load(model, tuning: tuning)
+    }
+}
+
+/// What is taught, and by what.
+struct LearnerOptions: ParsableArguments {
+    @Option(
+        name: .long,
+        help: "The model to learn for: a folder of p4q quantize, or a float model; the built-in one in 8 bits if not given.",
+        completion: .directory)
+    var model: String?
+
+    @Option(
+        name: .long, help: "The float model that teaches; the built-in one in float16 if it is the built-in one that learns.",
+        completion: .directory)
+    var teacher: String?
+
+    var isBuiltIn: Bool { ModelLocation.builtIn(model) != nil }
+
+    /// - Parameter hasClassSet: whether a class set was named.
+    func check(hasClassSet: Bool) throws {
+        if isBuiltIn { return }
+        if teacher == nil { throw ValidationError("--teacher: name the float model that \(model ?? "") was made from") }
+        if !hasClassSet { throw ValidationError("--class-set: name the file that says which classes there are") }
+    }
+
+    func load() throws -> (student: CLIPModel, teacher: CLIPModel) {
+        let loader = ModelLoader(instructionSet: try ProcessorOptions.instructionSet())
+        return (try loader.load(model), try loader.load(teacher ?? BuiltInModel.float.rawValue))
     }
 }
 
