@@ -53,12 +53,13 @@ import Tuning
         }
         #expect(try await publisher.current(classSet: "pets")?.manifest.note == "n")
 
-        let client = try DispatcherClient(to: dispatcher.endpoint, in: context, options: SocketOptions())
-        #expect(try client.republish(2, of: "pets", signedBy: world.key, note: "back", now: Date()) == 9)
+        let client = OneCallClient(endpoint: dispatcher.endpoint, context: context)
+        #expect(try client.use { try $0.republish(2, of: "pets", signedBy: world.key, note: "back", now: Date()) } == 9)
         #expect(await wait { registries.allSatisfy { $0.versions["pets"] == 9 } } != nil)
         let live = try #require(registries[0].releases(of: "pets").live)
         #expect(try live.content.encoded() == world.content(2).encoded() && live.manifest.contentFrom == 2)
-        #expect(try client.releases(of: "pets").compactMap { try $0.release.unverifiedManifest().version } == (1...9).reversed())
+        #expect(
+            try client.use { try $0.releases(of: "pets") }.compactMap { try $0.release.unverifiedManifest().version } == (1...9).reversed())
 
         // One that comes later finds everything in the snapshot.
         let late = registry(world)
@@ -85,9 +86,9 @@ import Tuning
         await follower.synchronize(within: .seconds(10))
         let (before, _) = try score(world, registry, set: "pets")
         #expect(before.release == ReleaseMark(version: 1, isOtherClasses: false))
-        let client = try DispatcherClient(to: dispatcher.endpoint, in: context, options: SocketOptions())
+        let client = OneCallClient(endpoint: dispatcher.endpoint, context: context)
         let longer = try ReleaseWorld.classSet("pets", ["cat", "dog", "bird", "ewe", "cow"])
-        _ = try client.ask(.putClassSet(longer.canonicalText))
+        try client.use { _ = try $0.ask(.putClassSet(longer.canonicalText)) }
         #expect(await wait { registry.classSet(named: "pets") == longer } != nil)
         let (after, cosines) = try score(world, registry, set: "pets")
         #expect(after.release == ReleaseMark(version: 1, isOtherClasses: true) && after.classSet?.sha256.hex == longer.sha256)
@@ -95,7 +96,7 @@ import Tuning
         #expect(cosines == expected)
 
         let other = try ReleaseWorld.classSet("farm", ["cow", "ewe"])
-        _ = try client.ask(.putClassSet(other.canonicalText))
+        try client.use { _ = try $0.ask(.putClassSet(other.canonicalText)) }
         let (first, _) = try score(world, registry, set: "farm")
         guard case .failed(let failure) = first.outcome else { throw Unexpected() }
         #expect(failure.code == "class_set.unknown" && failure.retryable)
@@ -192,14 +193,14 @@ import Tuning
         let world = try ReleaseWorld()
         let context = try ZeroMQContext()
         let dispatcher = try await LocalDispatcher(MemoryStore(), context)
-        let client = try DispatcherClient(to: dispatcher.endpoint, in: context, options: SocketOptions())
+        let client = OneCallClient(endpoint: dispatcher.endpoint, context: context)
         let content = try world.content(1)
         let (manifest, bytes) = (try world.manifest(content, 1), try content.encoded())
         func code(_ manifest: ReleaseManifest, _ bytes: [UInt8], _ change: (inout SignedRelease) -> Void = { _ in }) throws -> String? {
             var signed = try world.key.sign(manifest)
             change(&signed)
             do {
-                _ = try client.ask(.publish(signed), content: bytes)
+                try client.use { _ = try $0.ask(.publish(signed), content: bytes) }
                 return nil
             } catch let error as ReleaseError {
                 return error.code
@@ -217,7 +218,7 @@ import Tuning
             $0 = SignedRelease(manifestBytes: $0.manifestBytes, publicKey: $0.publicKey, signature: $0.signature.reversed())
         }
         #expect(forged == "release.signature")
-        #expect(try client.ask(.snapshot).reply.sequence == 0)
+        #expect(try client.use { try $0.ask(.snapshot).reply.sequence } == 0)
         #expect(try code(manifest, bytes) == nil)
         #expect(try code(manifest, bytes) == "release.conflict")
         await dispatcher.stop()
@@ -368,6 +369,16 @@ private struct Offline {
     func cosines(topK: Int) -> [Float] {
         let best = Set(cosines.indices.sorted { cosines[$0] > cosines[$1] }.prefix(topK))
         return cosines.indices.filter(best.contains).map { cosines[$0] }
+    }
+}
+
+/// A connection for each call, because a socket belongs to one thread and a test goes on on any.
+private struct OneCallClient {
+    let endpoint: Endpoint
+    let context: ZeroMQContext
+
+    func use<Result>(_ body: (DispatcherClient) throws -> Result) throws -> Result {
+        try body(DispatcherClient(to: endpoint, in: context, options: SocketOptions()))
     }
 }
 
