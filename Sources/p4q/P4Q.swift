@@ -16,7 +16,8 @@ struct P4Q: AsyncParsableCommand {
         version: "p4q 0.1.0",
         subcommands: [
             Classify.self, Evaluate.self, Quantize.self, Tune.self, Train.self, Label.self, Draw.self, Pretrain.self,
-            Dispatch.self, Worker.self, Push.self, Collect.self, Serve.self, Queue.self, Sinks.self, Keys.self, Status.self, Top.self,
+            Dispatch.self, Worker.self, Push.self, Collect.self, Serve.self, Queue.self, Sinks.self, Releases.self, Keys.self, Status.self,
+            Top.self,
             Model.self, Embed.self, Tokenize.self, Preprocess.self,
             Bench.self, Kernels.self,
         ])

@@ -82,6 +82,7 @@ struct ResultLine: Decodable {
     let model: Named?
     let class_set: Named?
     let metadata: [String: String]
+    let release: UInt64?
 
     static func all(_ output: String) throws -> [ResultLine] {
         try output.split(separator: "\n").map { try JSONDecoder().decode(ResultLine.self, from: Data($0.utf8)) }

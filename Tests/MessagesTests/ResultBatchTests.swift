@@ -75,6 +75,7 @@ import Testing
                 {"id":"images/1.jpg","status":"ok","predictions":[{"label":"tabby \\"cat\\"","index":1,"probability":0.3,"cosine":-0.25},\
                 {"label":"dog","index":0,"probability":1e-20,"cosine":1.0}],"unknown":true,\
                 "model":{"name":"clip","sha256":"\(hash("02"))"},"class_set":{"name":"animals","sha256":"\(hash("03"))"},\
+                "release":7,"release_other_classes":true,\
                 "image":{"sha256":"\(hash("01"))","width":640,"height":480,"format":"jpeg"},\
                 "timing_us":{"queue":1,"decode":20,"preprocess":300,"infer":4000,"total":5000000},\
                 "worker":"w1","attempt":2,"metadata":{"a":"line\\nbreak","b":"2"},"traceparent":"00-aa-bb-01"}
@@ -115,11 +116,11 @@ import Testing
 
     @Test func `a CSV record quotes what needs it`() {
         let columns = JobResult.csvHeader.split(separator: ",").count
-        #expect(columns == 18)
+        #expect(columns == 19)
         #expect(
             Samples.results[0].csvRow()
                 == "images/1.jpg,ok,\"tabby \"\"cat\"\"\",1,0.3,-0.25,true,,,clip,animals,jpeg,640,480,"
-                + String(repeating: "01", count: 32) + ",5000000,w1,2")
-        #expect(Samples.results[2].csvRow() == "late,error,,,,,,queue.expired,,,,,,,,0,w1,1")
+                + String(repeating: "01", count: 32) + ",5000000,w1,2,7")
+        #expect(Samples.results[2].csvRow() == "late,error,,,,,,queue.expired,,,,,,,,0,w1,1,")
     }
 }

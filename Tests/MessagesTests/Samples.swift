@@ -29,6 +29,7 @@ enum Samples {
                 ], unknown: true),
             image: ImageFacts(sha256: digest(1), header: .init(width: 640, height: 480, format: .jpeg)),
             model: Provenance(name: "clip", sha256: digest(2)), classSet: Provenance(name: "animals", sha256: digest(3)),
+            release: ReleaseMark(version: 7, isOtherClasses: true),
             timings: Timings(
                 queue: .microseconds(1), decode: .microseconds(20), preprocess: .microseconds(300), infer: .milliseconds(4),
                 total: .seconds(5)),

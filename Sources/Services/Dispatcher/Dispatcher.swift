@@ -122,6 +122,7 @@ package struct Dispatcher: Service {
             try await group.waitForAll()
         }
         for router in routers { await router.close() }
+        _ = await releaseSender?.close(flushing: .zero)
         if let error = fault.reported { throw error }
         logger.info("dispatcher stopped")
     }

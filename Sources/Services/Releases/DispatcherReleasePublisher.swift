@@ -47,7 +47,9 @@ package struct DispatcherReleasePublisher: ReleasePublisher {
         try await onThread { [self] in
             let client = try DispatcherClient(to: endpoint, in: context, options: socketOptions)
             let bytes = try content.encoded()
-            var manifest = try manifest(content, bytes, parent: parent, mode: mode, note: note)
+            var manifest = try Self.manifest(
+                content, bytes: bytes, version: parent + 1, parent: parent, mode: mode, maker: key.name, note: note, model: model,
+                pool: pool)
             for attempt in 1...Self.attempts {
                 let state = try client.releaseState(of: content.classSet.name)
                 let live = try state?.live?.unverifiedManifest()
@@ -69,16 +71,17 @@ package struct DispatcherReleasePublisher: ReleasePublisher {
         }
     }
 
-    /// The manifest, but for its version. Throws if the content is not what this model computes.
-    private func manifest(
-        _ content: ReleaseContent, _ bytes: [UInt8], parent: UInt64, mode: ReleaseMode, note: String
+    /// What the maker of a release says of it, with the answers that `model` gives. Throws if the content is not what this model computes.
+    package static func manifest(
+        _ content: ReleaseContent, bytes: [UInt8], version: UInt64, parent: UInt64, mode: ReleaseMode, maker: String, note: String = "",
+        model: CLIPModel, pool: ThreadPool
     ) throws -> ReleaseManifest {
         guard let digest = Digest(bytes: Array(SHA256.hash(data: bytes))) else { preconditionFailure("SHA-256 has 32 bytes") }
         let origin = content.tuning.origin
         var manifest = ReleaseManifest(
-            version: parent + 1, parent: parent, mode: mode, classSet: Provenance(content.classSet.name, hex: content.classSet.sha256),
+            version: version, parent: parent, mode: mode, classSet: Provenance(content.classSet.name, hex: content.classSet.sha256),
             learnedOn: Provenance(origin.classSet, hex: origin.classSetSHA256), model: Provenance(model.name, hex: model.sha256),
-            bits: model.bits, contentSHA256: digest, contentBytes: bytes.count, maker: key.name,
+            bits: model.bits, contentSHA256: digest, contentBytes: bytes.count, maker: maker,
             createdUnixMilliseconds: Int64(Date().timeIntervalSince1970 * 1000), goldens: [], note: note)
         let classifier = LiveClassifier(
             ZeroShotClassifier(

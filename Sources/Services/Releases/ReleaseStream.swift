@@ -1,8 +1,8 @@
-internal import Messages
+package import Messages
 
 /// Where a follower is in the stream of changes: pure. Source: the Clone pattern, ZeroMQ RFC 12.
-struct ReleaseStream {
-    enum Verdict: Equatable {
+package struct ReleaseStream {
+    package enum Verdict: Equatable {
         case apply(ReleaseState)
         case nothing
         /// Something was missed: ask for the snapshot.
@@ -10,9 +10,11 @@ struct ReleaseStream {
     }
 
     /// Of the last change that was applied; nil before the first snapshot.
-    private(set) var sequence: UInt64?
+    package private(set) var sequence: UInt64?
 
-    mutating func event(_ event: ReleaseEvent) -> Verdict {
+    package init() {}
+
+    package mutating func event(_ event: ReleaseEvent) -> Verdict {
         guard let sequence else { return .snapshot }
         guard let change = event.change else {
             // A beacon that is behind is one of a journal that lost changes.
@@ -25,5 +27,5 @@ struct ReleaseStream {
         return .apply(change)
     }
 
-    mutating func snapshot(_ sequence: UInt64) { self.sequence = sequence }
+    package mutating func snapshot(_ sequence: UInt64) { self.sequence = sequence }
 }

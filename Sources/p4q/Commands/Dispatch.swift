@@ -21,6 +21,9 @@ struct Dispatch: AsyncParsableCommand {
     @Option(name: .long, help: "A socket of their own for workers and sinks; may be repeated.")
     var bindWorkers: [String] = []
 
+    @Option(name: .long, help: "A publishing socket that tells workers of releases (p4q worker --releases); may be repeated.")
+    var bindReleases: [String] = []
+
     @Option(name: .long, help: "A side door that plain producers push jobs to (p4q push --to); they are told nothing. May be repeated.")
     var pull: [String] = []
 
@@ -46,10 +49,11 @@ struct Dispatch: AsyncParsableCommand {
         settings.jobDoors = try endpoints(pull, mode: .bind)
         settings.resultDoors = try endpoints(push, mode: .bind)
         settings.resultDoorGroup = pushGroup
+        settings.releaseEvents = try endpoints(bindReleases, mode: .bind)
         if let open = (settings.jobDoors + settings.resultDoors).first(where: { !$0.isLocal }), !security.insecure {
             throw ValidationError("the side door \(open.address) is on a network, and side doors have no keys: --insecure lets everyone in")
         }
-        settings.security = try security.make(for: lists.flatMap { $0 })
+        settings.security = try security.make(for: lists.flatMap { $0 } + settings.releaseEvents)
         settings.queue = try limits.configuration()
         settings.maximumImageBytes = limits.maxBytes
         let store = try journal.open(logger)

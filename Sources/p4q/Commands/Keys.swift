@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Services
 import Transport
 
 /// `p4q keys`: identities for CURVE.
@@ -11,16 +12,30 @@ struct Keys: ParsableCommand {
     /// `p4q keys new`
     struct New: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Make a key pair: NAME.key (public) and NAME.key_secret (yours, mode 0600).")
+            abstract: "Make a key pair: NAME.key (public) and NAME.key_secret (yours, mode 0600).",
+            discussion: "With --role publisher it is a pair for signing releases (Ed25519); without, one for connections (CURVE).")
 
         @Argument(help: "The name of the identity, 1 to 64 bytes.") var name: String
 
         @Option(name: .long, help: "The folder to write to.", completion: .directory)
         var folder = "."
 
-        func validate() throws { try checkName(name) }
+        @Option(name: .long, help: "publisher: a pair that releases are signed with.")
+        var role: String?
+
+        func validate() throws {
+            try checkName(name)
+            if let role, role != Role.publisher.rawValue {
+                throw ValidationError("--role is publisher or left out: what a connection's key may do is said by p4q keys allow")
+            }
+        }
 
         func run() throws {
+            if role != nil {
+                try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+                try PublisherKey(name: name).write(to: "\(folder)/\(name)")
+                return print("\(folder)/\(name).key\n\(folder)/\(name).key_secret")
+            }
             let pair = try CurveKeyPair()
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
             let secret = KeyCertificate(metadata: ["name": name], publicKey: pair.publicKey, secretKey: pair.secretKey)

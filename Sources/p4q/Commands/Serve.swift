@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Logging
 import ServiceLifecycle
+import Services
 import Synchronization
 
 /// `p4q serve`: dispatcher and workers as child processes of one command.
@@ -32,6 +33,14 @@ struct Serve: AsyncParsableCommand {
     @Option(name: .long, help: "The folder of public keys that may connect.", completion: .directory)
     var allow: String?
 
+    @Option(
+        name: .long,
+        help: """
+            Run a trainer too, with these arguments of `p4q train` between blanks: "--model DIR-8 --teacher DIR --class-set pets.yaml --after \
+            500". Its store lies in the journal's folder.
+            """)
+    var trainer: String?
+
     @OptionGroup var logOptions: LogOptions
 
     @Argument(parsing: .postTerminator, help: "Arguments for `p4q worker`.")
@@ -42,6 +51,7 @@ struct Serve: AsyncParsableCommand {
         if key != nil && workers > 0 {
             throw ValidationError("with keys, run the workers by themselves (p4q worker --key …), and this with --workers 0")
         }
+        if key != nil && trainer != nil { throw ValidationError("with keys, run the trainer by itself (p4q train --key …)") }
     }
 
     /// A part that crashed again and again.
@@ -58,17 +68,37 @@ struct Serve: AsyncParsableCommand {
         let local = "ipc://" + URL(fileURLWithPath: journal).appendingPathComponent("workers.sock").path
         var arguments = ["dispatch", "--bind", bind, "--journal", journal]
         if let http { arguments += ["--http", http] }
+        let (trusted, events) = try publisher()
+        arguments += ["--bind-releases", "@" + events]
         if let key, let allow { arguments += ["--key", key, "--allow", allow] } else { arguments += ["--bind-workers", "@" + local] }
         var parts: [any Service] = [ChildProcess(name: "dispatcher", arguments: arguments, logger: logger)]
         for index in 0..<workers {
             let name = "\(ProcessInfo.processInfo.hostName)-\(index)"
             parts.append(
                 ChildProcess(
-                    name: "worker-\(index)", arguments: ["worker", "--dispatcher", local, "--name", name] + workerArguments, logger: logger)
-            )
+                    name: "worker-\(index)",
+                    arguments: ["worker", "--dispatcher", local, "--name", name, "--trust", trusted, "--releases", events]
+                        + workerArguments, logger: logger))
+        }
+        if let trainer {
+            let folder = URL(fileURLWithPath: journal)
+            let key = folder.appendingPathComponent("publisher.key_secret").path
+            let own = ["train", "--dispatcher", local, "--store", folder.appendingPathComponent("trainer").path, "--publisher-key", key]
+            parts.append(ChildProcess(name: "trainer", arguments: own + trainer.split(separator: " ").map(String.init), logger: logger))
         }
         // Services stop in the reverse of their order: workers first, so that the dispatcher still takes their answers.
         try await ServiceRunner.run(parts, logger: logger)
+    }
+
+    /// The pair that this machine's releases are signed with, made at the first start: its public file, and where workers hear of releases.
+    private func publisher() throws -> (trusted: String, events: String) {
+        let folder = URL(fileURLWithPath: journal)
+        let pair = folder.appendingPathComponent("publisher").path
+        if !FileManager.default.fileExists(atPath: pair + ".key_secret") {
+            try? FileManager.default.removeItem(atPath: pair + ".key")
+            try PublisherKey(name: "serve").write(to: pair)
+        }
+        return (pair + ".key", "ipc://" + folder.appendingPathComponent("releases.sock").path)
     }
 }
 

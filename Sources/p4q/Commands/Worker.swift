@@ -25,6 +25,7 @@ struct Worker: AsyncParsableCommand {
     @OptionGroup var imageOptions: ImageOptions
 
     @OptionGroup var dispatcherOptions: DispatcherOptions
+    @OptionGroup var followOptions: FollowOptions
 
     @Option(name: .long, help: "With --dispatcher: the service to work for, classify or classify/NAME.")
     var service = "classify"
@@ -98,9 +99,13 @@ struct Worker: AsyncParsableCommand {
             settings.lanes = lanes
             settings.batchItems = min(batchMax, MessageLimits.itemsPerBatch)
             settings.models = [Provenance(name: model.name, sha256: Digest(hex: model.sha256) ?? .zero)]
+            let follower = try await follow(dispatcher, registry, model, context, logger)
             let worker = try DispatchedWorker(settings: settings, context: context, logger: logger, pipeline: makePipeline)
             var services: [any Service] = [worker, watcher]
-            if let http { services.append(try WatchPort(address: http, source: worker.watchSource, logger: logger)) }
+            if let follower { services.append(follower) }
+            if let http {
+                services.append(try WatchPort(address: http, source: worker.watchSource(follower, registry), logger: logger))
+            }
             return try await ServiceRunner.run(services, logger: logger)
         }
         var workerSettings = QueueWorker.Settings(
@@ -110,6 +115,29 @@ struct Worker: AsyncParsableCommand {
         workerSettings.socketOptions.linger = .seconds(flushSeconds)
         let worker = try QueueWorker(settings: workerSettings, context: context, logger: logger, pipeline: makePipeline)
         try await ServiceRunner.run([worker, watcher], logger: logger)
+    }
+
+    /// Follows the dispatcher's releases, if anybody's are to be taken; returns when the first ones are in place.
+    private func follow(
+        _ dispatcher: Endpoint, _ registry: ClassSetRegistry, _ model: CLIPModel, _ context: ZeroMQContext, _ logger: Logger
+    ) async throws -> ReleaseFollower? {
+        guard !followOptions.trust.isEmpty else { return nil }
+        guard modelOptions.tuning == nil else {
+            logger.warning("--tuning is in the model: no releases are followed")
+            return nil
+        }
+        var settings = ReleaseFollower.Settings(
+            dispatcher: dispatcher, events: try followOptions.releases.map { try Endpoint($0, default: .connect) })
+        settings.socketOptions = try dispatcherOptions.socketOptions()
+        if let events = settings.events, !events.isLocal, dispatcherOptions.key == nil, !dispatcherOptions.insecure {
+            throw ValidationError("\(events.address) is on a network: give --key and --server-key, or --insecure to go without")
+        }
+        let follower = ReleaseFollower(
+            settings: settings, context: context, registry: registry, model: model, trust: try TrustList(followOptions.trust),
+            logger: logger)
+        // A dispatcher that comes later is followed then.
+        await follower.synchronize(within: .seconds(5))
+        return follower
     }
 
     private var pipelineSettings: ClassificationPipeline.Settings {
