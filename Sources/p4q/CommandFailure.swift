@@ -33,7 +33,7 @@ enum CommandFailure {
         case TrainingError.unusableFolder: ExitCode(66)
         case TrainingError.locked: ExitCode(75)
         case TrainingError.damaged: ExitCode(74)
-        case is TrainingError, is ReleaseError: ExitCode(65)
+        case is TrainingError: ExitCode(65)
         case is WatchPort.InvalidAddress: ExitCode(64)
         case is Serve.KeepsCrashing: ExitCode(70)
         case let error as JobQueueError: ExitCode(error.exitCode)

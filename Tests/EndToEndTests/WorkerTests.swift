@@ -123,6 +123,7 @@ import Transport
                 switch result.outcome {
                 case .scored(let predictions, _): outcomes[result.id] = predictions.map(\.label).sorted().joined(separator: ",")
                 case .failed(let failure): outcomes[result.id] = failure.code
+                case .learned(_, let effect): outcomes[result.id] = effect.rawValue
                 }
             }
         }

@@ -33,6 +33,14 @@ struct Serve: AsyncParsableCommand {
     @Option(name: .long, help: "The folder of public keys that may connect.", completion: .directory)
     var allow: String?
 
+    @Option(
+        name: .long,
+        help: """
+            Run a trainer too, with these arguments of `p4q train` between blanks: "--model DIR-8 --teacher DIR --class-set pets.yaml --after \
+            500". Its store lies in the journal's folder.
+            """)
+    var trainer: String?
+
     @OptionGroup var logOptions: LogOptions
 
     @Argument(parsing: .postTerminator, help: "Arguments for `p4q worker`.")
@@ -43,6 +51,7 @@ struct Serve: AsyncParsableCommand {
         if key != nil && workers > 0 {
             throw ValidationError("with keys, run the workers by themselves (p4q worker --key …), and this with --workers 0")
         }
+        if key != nil && trainer != nil { throw ValidationError("with keys, run the trainer by itself (p4q train --key …)") }
     }
 
     /// A part that crashed again and again.
@@ -70,6 +79,12 @@ struct Serve: AsyncParsableCommand {
                     name: "worker-\(index)",
                     arguments: ["worker", "--dispatcher", local, "--name", name, "--trust", trusted, "--releases", events]
                         + workerArguments, logger: logger))
+        }
+        if let trainer {
+            let folder = URL(fileURLWithPath: journal)
+            let key = folder.appendingPathComponent("publisher.key_secret").path
+            let own = ["train", "--dispatcher", local, "--store", folder.appendingPathComponent("trainer").path, "--publisher-key", key]
+            parts.append(ChildProcess(name: "trainer", arguments: own + trainer.split(separator: " ").map(String.init), logger: logger))
         }
         // Services stop in the reverse of their order: workers first, so that the dispatcher still takes their answers.
         try await ServiceRunner.run(parts, logger: logger)
