@@ -118,7 +118,7 @@ package final class PartitionRunner: Sendable {
                     state.committingJobs + state.machine.output.batch.accepted.count >= bounds.jobs
                     || state.committingBytes + state.machine.output.bytes >= bounds.bytes
                 // Twice: what is accepted goes through the log.
-                state.machine.isRoomShort = state.room < 2 * (state.committingBytes + state.machine.output.bytes)
+                state.machine.isRoomShort = state.room <= 2 * (state.committingBytes + state.machine.output.bytes)
                 state.machine.handle(event, now: now)
             }
             let immediate = state.machine.output.immediate

@@ -117,6 +117,41 @@ final class RunningDispatcher: Sendable {
         #expect(await dispatcher.stop() == 0)
     }
 
+    @Test func `a backup of a running journal restores what was accepted, and logs can be JSON`() async throws {
+        let folder = try TemporaryFolder()
+        let images = try pictures(30, in: folder)
+        let dispatcher = try await RunningDispatcher(folder)
+        #expect(try await dispatcher.run(["push", images, "--run", "r1"]).code == 0)
+        let saved = try await dispatcher.run(["journal", "backup", folder.path("backup")])
+        #expect(saved.code == 0, "\(saved.errors)")
+        #expect(try await dispatcher.run(["journal", "backup", folder.path("backup")]).code == 1)
+        #expect(try await dispatcher.run(["queue", "purge", "classify", "--yes"]).code == 0)
+        #expect(await dispatcher.stop() == 0)
+
+        let restored = try await Program.run(["journal", "restore", folder.path("backup"), folder.path("restored")])
+        #expect(restored.code == 0, "\(restored.errors)")
+        #expect(try await Program.run(["journal", "restore", folder.path("images"), folder.path("x")]).code == 66)
+        let second = try Program(
+            ["dispatch", "--bind", "@tcp://127.0.0.1:45731", "--journal", folder.path("restored"), "--log-format", "json"])
+        func ask(_ arguments: [String]) async throws -> (code: Int, output: String, errors: String) {
+            try await Program.run(arguments + ["--dispatcher", "tcp://127.0.0.1:45731"])
+        }
+        let again = try await ask(["push", images, "--run", "r1"])
+        #expect(again.code == 0 && again.errors.contains("30 images accepted"), "\(again.errors)")
+        let worker = try startWorker(folder, "tcp://127.0.0.1:45731")
+        let out = folder.path("out.jsonl")
+        #expect(try await ask(["collect", "--out", out, "--count", "30"]).code == 0)
+        let ids = try String(contentsOfFile: out, encoding: .utf8).split(separator: "\n").map { $0.prefix { $0 != "," } }
+        #expect(ids.count == 30 && Set(ids).count == 30)
+        worker.terminate()
+        _ = await worker.wait()
+        second.terminate()
+        #expect(await second.wait() == 0)
+        let lines = second.errors.split(separator: "\n")
+        struct Line: Decodable { let time, level, logger, message: String }
+        #expect(!lines.isEmpty && lines.allSatisfy { (try? JSONDecoder().decode(Line.self, from: Data($0.utf8))) != nil })
+    }
+
     @Test func `with keys, each may do what its roles say, and a revoked one nothing`() async throws {
         let folder = try TemporaryFolder()
         let images = try pictures(3, in: folder)
