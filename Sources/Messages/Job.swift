@@ -35,7 +35,8 @@ package struct Job: Hashable, Sendable {
 
     package init(
         id: String, payload: Payload = .attached, classes: ClassSelection? = nil, topK: Int? = nil, deadline: Deadline? = nil,
-        metadata: [String: String] = [:], traceparent: String = "", label: String? = nil, training: TrainingRequest? = nil, attempt: Int = 1,
+        metadata: [String: String] = [:], traceparent: String = "", label: String? = nil, training: TrainingRequest? = nil,
+        attempt: Int = 1,
         lease: [UInt8] = [], priority: Int? = nil, notBefore: Duration? = nil
     ) {
         self.id = id

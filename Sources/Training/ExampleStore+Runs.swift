@@ -125,7 +125,9 @@ extension ExampleStore {
     }
 
     private static func record(_ row: Row) -> TrainingRecord {
-        let (verdict, seed, parent, version): (String?, Int64, Int64?, Int64?) = (row["verdict"], row["seed"], row["parent"], row["version"])
+        let (verdict, seed, parent, version): (String?, Int64, Int64?, Int64?) = (
+            row["verdict"], row["seed"], row["parent"], row["version"]
+        )
         return TrainingRecord(
             id: row["id"], classSet: row["class_set"], classSetSHA256: row["class_set_sha256"], seed: UInt64(bitPattern: seed),
             state: TrainingRecord.State(rawValue: row["state"]) ?? .failed, started: row["started"], ended: row["ended"],

@@ -47,7 +47,9 @@ package struct Retrainer: Sendable {
         let seed = settings.seed &+ UInt64(try store.runs(classSet: classSet.name).count)
         let run = try store.beginRun(
             classSet: classSet.name, sha256: classSet.sha256, labels: classSet.classes.map(\.name), seed: seed)
-        let counts = (try store.examples(run: run.id, heldOut: false)?.count ?? 0, try store.examples(run: run.id, heldOut: true)?.count ?? 0)
+        let counts = (
+            try store.examples(run: run.id, heldOut: false)?.count ?? 0, try store.examples(run: run.id, heldOut: true)?.count ?? 0
+        )
         guard counts.0 > 0, counts.1 > 0 else {
             let error = TrainingError.tooFewExamples(classSet: classSet.name, training: counts.0, heldOut: counts.1)
             try store.end(run.id, .failed, note: "\(error)")

@@ -56,7 +56,7 @@ private struct TrainerPlace {
     func trainArguments(_ endpoint: String, _ more: [String]) -> [String] {
         [
             "train", "--model", model, "--teacher", folder.url.path, "--class-set", set, "--dispatcher", endpoint, "--store",
-            folder.path("store"), "--context", "3", "--epochs", "12", "--batch", "16", "--prompt-rate", "0.01", "--adapter-rate", "0.02",
+            folder.path("store"), "--parts", "adapter", "--epochs", "40", "--batch", "16", "--adapter-rate", "0.003",
             "--adapt-ratio", "0.8", "--lambda", "0", "--gate-examples", "20", "--threads", "1",
         ] + more
     }
@@ -118,7 +118,9 @@ private struct TrainerPlace {
         let dispatcher = try await RunningDispatcher(place.folder)
         let folder = try TrainerPlace.pictures(place.folder, "few", count: 2) { $0 }
         let table = try place.folder.write(
-            "t.csv", "id,label,path\n" + (0..<3).map { "e\($0),\(TrainerPlace.colours[$0].name),few/\(TrainerPlace.colours[$0].name)/\($0).png\n" }.joined())
+            "t.csv",
+            "id,label,path\n"
+                + (0..<3).map { "e\($0),\(TrainerPlace.colours[$0].name),few/\(TrainerPlace.colours[$0].name)/\($0).png\n" }.joined())
         #expect(try await dispatcher.run(["label", "push", table]).code == 0)
         // Six examples are too few for anything; the features are kept all the same.
         _ = try await Program.run(place.trainArguments(dispatcher.endpoint, ["--once", "--idle", "1"]))

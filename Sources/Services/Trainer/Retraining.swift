@@ -52,7 +52,8 @@ package struct Retraining: Sendable {
                     with: Swift.Result {
                         try retrainer.candidate(run) { epoch in
                             logger.debug(
-                                "epoch", metadata: ["run": "\(run.id)", "epoch": "\(epoch.epoch)", "loss": "\(epoch.losses.classification)"])
+                                "epoch",
+                                metadata: ["run": "\(run.id)", "epoch": "\(epoch.epoch)", "loss": "\(epoch.losses.classification)"])
                             return !isStopped()
                         }
                     })

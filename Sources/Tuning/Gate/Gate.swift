@@ -76,7 +76,8 @@ package struct Gate: Sendable {
     ///   - test: the test's number in its family, from 1.
     /// - Precondition: all are answers to the same examples.
     package func decide(
-        candidate: HeldOutAnswers, uncorrected: HeldOutAnswers, inService: HeldOutAnswers, untuned: HeldOutAnswers, names: [String], test: Int
+        candidate: HeldOutAnswers, uncorrected: HeldOutAnswers, inService: HeldOutAnswers, untuned: HeldOutAnswers, names: [String],
+        test: Int
     ) -> GateVerdict {
         precondition(candidate.labels == inService.labels && candidate.labels == untuned.labels, "answers to different examples")
         let figures = figures(candidate, uncorrected, inService, untuned, names, test)
@@ -98,7 +99,8 @@ package struct Gate: Sendable {
         }
         if figures.calibrationErrorAfter > figures.calibrationErrorBefore + rules.calibrationLoss {
             reasons.append(
-                "the calibration error grows from \(Self.text(figures.calibrationErrorBefore)) to \(Self.text(figures.calibrationErrorAfter))")
+                "the calibration error grows from \(Self.text(figures.calibrationErrorBefore)) to \(Self.text(figures.calibrationErrorAfter))"
+            )
         }
         return GateVerdict(isAccepted: reasons.isEmpty, reasons: reasons, figures: figures)
     }
@@ -109,10 +111,13 @@ package struct Gate: Sendable {
     }
 
     private func figures(
-        _ candidate: HeldOutAnswers, _ uncorrected: HeldOutAnswers, _ inService: HeldOutAnswers, _ untuned: HeldOutAnswers, _ names: [String],
+        _ candidate: HeldOutAnswers, _ uncorrected: HeldOutAnswers, _ inService: HeldOutAnswers, _ untuned: HeldOutAnswers,
+        _ names: [String],
         _ test: Int
     ) -> GateFigures {
-        var (gained, lost, before, after, examples) = (Self.zeros(names), Self.zeros(names), Self.zeros(names), Self.zeros(names), Self.zeros(names))
+        var (gained, lost, before, after, examples) = (
+            Self.zeros(names), Self.zeros(names), Self.zeros(names), Self.zeros(names), Self.zeros(names)
+        )
         for (index, label) in candidate.labels.enumerated() {
             let (old, new) = (inService.isRight(index), candidate.isRight(index))
             examples[label] += 1

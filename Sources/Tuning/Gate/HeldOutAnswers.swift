@@ -28,7 +28,9 @@ package struct ScoringHead: Sendable {
         logits.withUnsafeMutableBufferPointer { logits in
             adapted.withUnsafeBufferPointer { adapted in
                 textFeatures.withUnsafeBufferPointer { matrix in
-                    guard let adapted = adapted.baseAddress, let matrix = matrix.baseAddress, let logits = logits.baseAddress else { return }
+                    guard let adapted = adapted.baseAddress, let matrix = matrix.baseAddress, let logits = logits.baseAddress else {
+                        return
+                    }
                     for row in 0..<count {
                         kernels.normalize(adapted + row * width, count: width, output: &unit)
                         kernels.dotRows(

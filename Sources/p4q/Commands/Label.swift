@@ -19,7 +19,8 @@ struct Label: AsyncParsableCommand {
 func exampleID(run: String, path: String) -> String {
     let name = "\(run)/\(path)"
     guard name.utf8.count > MessageLimits.idBytes else { return name }
-    return "\(run)/" + SHA256.hash(data: Data(path.utf8)).prefix(20).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    return "\(run)/"
+        + SHA256.hash(data: Data(path.utf8)).prefix(20).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
 }
 
 struct LabelPush: AsyncParsableCommand {
@@ -121,13 +122,16 @@ struct LabelRemove: AsyncParsableCommand {
     func run() async throws {
         let jobs = paths.map { path -> Job in
             let id = exampleID(run: run, path: path)
-            let digits = SHA256.hash(data: Data("\(classSet ?? "") \(id)".utf8)).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }
+            let digits = SHA256.hash(data: Data("\(classSet ?? "") \(id)".utf8)).map {
+                String($0 >> 4, radix: 16) + String($0 & 15, radix: 16)
+            }
             return Job(
                 id: "forget/" + digits.joined(), classes: classSet.map { .named($0, sha256: nil) },
                 training: TrainingRequest(.forget, exampleID: id))
         }
         try TrainingJobs(options: dispatcherOptions).send(jobs)
         try StandardOutput.line("\(jobs.count) examples will be forgotten; p4q collect shows when each is")
+        try StandardOutput.flush()
     }
 }
 
@@ -182,5 +186,6 @@ struct LabelStats: ParsableCommand {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         for count in try store.labelCounts() { try StandardOutput.line(String(decoding: try encoder.encode(count), as: UTF8.self)) }
+        try StandardOutput.flush()
     }
 }

@@ -27,7 +27,8 @@ struct Train: AsyncParsableCommand {
     @Option(name: .long, help: "The float model that teaches.", completion: .directory)
     var teacher: String
 
-    @Option(name: .long, help: "A class set in YAML or JSON; may be repeated. The first is meant by jobs that name none.", completion: .file())
+    @Option(
+        name: .long, help: "A class set in YAML or JSON; may be repeated. The first is meant by jobs that name none.", completion: .file())
     var classSet: [String]
 
     @OptionGroup var dispatcherOptions: DispatcherOptions
@@ -134,7 +135,8 @@ struct Train: AsyncParsableCommand {
                     ("held_out", figures.examples), ("right_before", figures.before), ("right_after", figures.after),
                     ("right_untuned", figures.untuned), ("gained", figures.gained), ("lost", figures.lost), ("p", figures.p),
                     ("level", figures.level), ("calibration_error_before", rounded(figures.calibrationErrorBefore, 4)),
-                    ("calibration_error_after", rounded(figures.calibrationErrorAfter, 4)), ("temperature", rounded(figures.temperature, 4)),
+                    ("calibration_error_after", rounded(figures.calibrationErrorAfter, 4)),
+                    ("temperature", rounded(figures.temperature, 4)),
                 ]
             }
         }

@@ -25,7 +25,9 @@ struct GateOptions: ParsableArguments {
 
     func validate() throws {
         if !(gateLevel > 0 && gateLevel <= 1) { throw ValidationError("--gate-level lies between 0 and 1") }
-        if !(gateClassLoss >= 0 && gateClassLevel >= 0 && gateCalibrationLoss >= 0) { throw ValidationError("gate rules can't be negative") }
+        if !(gateClassLoss >= 0 && gateClassLevel >= 0 && gateCalibrationLoss >= 0) {
+            throw ValidationError("gate rules can't be negative")
+        }
         if gateExamples < 1 { throw ValidationError("--gate-examples must be at least 1") }
     }
 
