@@ -9,7 +9,7 @@ package struct TrainingDrift: Sendable, Equatable, Codable {
     /// Of the confidences of the release in service; nil without one.
     package let confidences: Drift?
 
-    package static let minimum = 50
+    package static let minimum = 100
     package var hasMoved: Bool { examples >= Self.minimum && (labels.hasMoved || confidences?.hasMoved == true) }
 }
 

@@ -56,7 +56,7 @@ private struct TrainerPlace {
     func trainArguments(_ endpoint: String, _ more: [String]) -> [String] {
         [
             "train", "--model", model, "--teacher", folder.url.path, "--class-set", set, "--dispatcher", endpoint, "--store",
-            folder.path("store"), "--context", "3", "--epochs", "12", "--batch", "16", "--prompt-rate", "0.01", "--adapter-rate", "0.02",
+            folder.path("store"), "--parts", "adapter", "--epochs", "40", "--batch", "16", "--adapter-rate", "0.003",
             "--adapt-ratio", "0.8", "--lambda", "0", "--gate-examples", "20", "--threads", "1",
         ] + more
     }

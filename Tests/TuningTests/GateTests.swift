@@ -127,7 +127,7 @@ import Tuning
         var random = Random(state: 9)
         let moved = (0..<500).count { _ in
             var recent = [Int](repeating: 0, count: 10)
-            for _ in 0..<50 { recent[Int(random.uniform() * 10)] += 1 }
+            for _ in 0..<100 { recent[Int(random.uniform() * 10)] += 1 }
             return Drift(reference: [Int](repeating: 100, count: 10), recent: recent).hasMoved
         }
         #expect(moved < 10, "\(moved) of 500")

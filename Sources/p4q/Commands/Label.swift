@@ -131,6 +131,7 @@ struct LabelRemove: AsyncParsableCommand {
         }
         try TrainingJobs(options: dispatcherOptions).send(jobs)
         try StandardOutput.line("\(jobs.count) examples will be forgotten; p4q collect shows when each is")
+        try StandardOutput.flush()
     }
 }
 
@@ -185,5 +186,6 @@ struct LabelStats: ParsableCommand {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         for count in try store.labelCounts() { try StandardOutput.line(String(decoding: try encoder.encode(count), as: UTF8.self)) }
+        try StandardOutput.flush()
     }
 }
