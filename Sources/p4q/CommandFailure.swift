@@ -44,7 +44,7 @@ enum CommandFailure {
         case ReleaseError.conflict, ReleaseError.pinned: ExitCode(75)
         case ReleaseError.unknown, ReleaseError.gone: ExitCode(66)
         case is ReleaseError, is MessageError: ExitCode(65)
-        case is TransportError: ExitCode(69)
+        case is TransportError, is Train.SilentDispatcher: ExitCode(69)
         case is QueueWorker.UnsentResults: ExitCode(75)
         default: nil
         }

@@ -66,6 +66,17 @@ struct Train: AsyncParsableCommand {
 
     @OptionGroup var logOptions: LogOptions
 
+    /// How long `--once` waits for a dispatcher that says nothing.
+    fileprivate static let patience = Duration.seconds(60)
+
+    /// A dispatcher was not heard in time.
+    struct SilentDispatcher: Error, CustomStringConvertible {
+        let endpoint: String
+        var description: String {
+            "\(endpoint) was not heard for \(Train.patience); nothing was learned. Start the dispatcher, or check --dispatcher and the keys"
+        }
+    }
+
     func validate() throws {
         try learner.check(hasClassSet: !classSet.isEmpty)
         if let precision, !(precision > 0 && precision <= 1) { throw ValidationError("--precision lies between 0 and 1") }
@@ -110,7 +121,8 @@ struct Train: AsyncParsableCommand {
             })
         guard let pipeline = pipeline.withLock({ $0 }) else { preconditionFailure("the worker has made its pipeline") }
         if once {
-            try await ServiceRunner.run([IdleWatch(pipeline: pipeline, limit: .seconds(idle)), worker], logger: logger)
+            try await ServiceRunner.run(
+                [IdleWatch(worker: worker, endpoint: endpoint.address, pipeline: pipeline, limit: .seconds(idle)), worker], logger: logger)
             for retraining in retrainings { try await retrainOnce(retraining) }
             return
         }
@@ -172,12 +184,21 @@ struct Train: AsyncParsableCommand {
 
 /// Ends when no job has come for a while.
 private struct IdleWatch: Service {
+    let worker: DispatchedWorker
+    let endpoint: String
     let pipeline: LearningPipeline
     let limit: Duration
 
+    /// What waits can come only after the dispatcher was heard: until then no time counts as idle.
     func run() async throws {
+        let start = ContinuousClock.now
+        while !worker.isHeard && !Task.isShuttingDownGracefully {
+            if ContinuousClock.now - start > Train.patience { throw Train.SilentDispatcher(endpoint: endpoint) }
+            try await Task.sleep(for: .milliseconds(100))
+        }
+        let heard = ContinuousClock.now
         try? await cancelWhenGracefulShutdown {
-            while pipeline.idleTime < limit { try await Task.sleep(for: .milliseconds(100)) }
+            while min(pipeline.idleTime, .now - heard) < limit { try await Task.sleep(for: .milliseconds(100)) }
         }
     }
 }
