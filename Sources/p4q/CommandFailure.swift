@@ -34,7 +34,7 @@ enum CommandFailure {
         case TrainingError.locked: ExitCode(75)
         case TrainingError.damaged: ExitCode(74)
         case is TrainingError: ExitCode(65)
-        case is WatchPort.InvalidAddress: ExitCode(64)
+        case is WatchPort.InvalidAddress, is PaperStore.OtherInputs: ExitCode(64)
         case is Serve.KeepsCrashing: ExitCode(70)
         case let error as JobQueueError: ExitCode(error.exitCode)
         case is PushToDispatcher.NoAnswer: ExitCode(75)
