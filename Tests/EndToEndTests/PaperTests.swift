@@ -15,7 +15,7 @@ import Testing
         func arguments(_ more: [String] = []) -> [String] {
             [
                 "evaluate", "--paper", "--model", "builtin", "--train", folder.path("train"), "--test", folder.path("test"), "--class-set",
-                folder.path("train/classes.yaml"), "--out", out, "--bits", "8-8-8", "--seeds", "2", "--epochs", "2", "--no-ablations",
+                folder.path("train/classes.yaml"), "--out", out, "--bits", "3-3-8", "--seeds", "2", "--epochs", "2", "--no-ablations",
                 "--feature-cache", folder.path("features"),
             ] + more
         }
@@ -32,19 +32,19 @@ import Testing
         let rows = try JSONDecoder().decode(Report.self, from: data).rows
         #expect(
             rows.map(\.key) == ["float/zero-shot", "float/probe", "float/prompt", "float/both"]
-                + ["minmax", "ema", "percentile", "omse", "probe", "p4q", "search"].map { "8-8-8/\($0)" })
-        #expect(rows.first { $0.key == "8-8-8/p4q" }?.top1.count == 2 && rows.allSatisfy { $0.top1.allSatisfy { $0 > 0.1 } })
+                + ["minmax", "ema", "percentile", "omse", "probe", "p4q", "search"].map { "3-3-8/\($0)" })
+        #expect(rows.first { $0.key == "3-3-8/p4q" }?.top1.count == 2 && rows.allSatisfy { $0.top1.allSatisfy { $0 > 0.02 } })
         let page = try String(contentsOfFile: out + "/report.html", encoding: .utf8)
         #expect(page.contains("<svg") && !page.contains("<script") && !page.contains("src=") && !page.contains("href="))
 
         // The same figures as evaluate's own.
         let evaluated = try await Program.run([
-            "evaluate", "--model", "\(out)/models/omse-8-8-8", "--data", folder.path("test"), "--class-set",
+            "evaluate", "--model", "\(out)/models/omse-3-3-8", "--data", folder.path("test"), "--class-set",
             folder.path("train/classes.yaml"),
             "--json", "--quiet",
         ])
         let own = try #require(try JSONSerialization.jsonObject(with: Data(evaluated.output.utf8)) as? [String: Any])
-        #expect(own["top1"] as? Double == rows.first { $0.key == "8-8-8/omse" }?.top1.first)
+        #expect(own["top1"] as? Double == rows.first { $0.key == "3-3-8/omse" }?.top1.first)
 
         // One cell is lost: only that is made again, to the same result.
         let cells = try FileManager.default.contentsOfDirectory(atPath: out + "/cells").sorted()
