@@ -82,6 +82,18 @@ private struct FieldPlace {
         return folder.path(name)
     }
 
+    /// A table of a folder's pictures whose names, and so the part that is held out, are the same in every run.
+    func table(_ name: String) throws -> String {
+        let manager = FileManager.default
+        var lines = ["id,label,path"]
+        for kind in try manager.contentsOfDirectory(atPath: folder.path(name)).sorted() {
+            for file in try manager.contentsOfDirectory(atPath: folder.path("\(name)/\(kind)")).sorted() {
+                lines.append("\(kind)/\(file),\(kind),\(name)/\(kind)/\(file)")
+            }
+        }
+        return try folder.write("\(name).csv", lines.joined(separator: "\n") + "\n")
+    }
+
     /// The same with every picture in the folder of another kind.
     func shuffled(_ name: String, count: Int, seed: Int) async throws -> String {
         let right = try await pictures(name + "-right", count: count, seed: seed)
@@ -118,20 +130,20 @@ private struct FieldPlace {
     @Test func `labels become a better release, harmful ones don't, and what is forgotten is gone`() async throws {
         let place = try FieldPlace()
         let dispatcher = try await RunningDispatcher(place.folder)
-        let good = try await place.pictures("good", count: 1100, seed: 21)
-        let first = try #require(try FileManager.default.contentsOfDirectory(atPath: good + "/fish").sorted().first)
+        let pictures = try await place.pictures("good", count: 2200, seed: 21)
         try place.folder.write("good/fish/torn.png", [0x89, 0x50, 0x4E])
-        try FileManager.default.createDirectory(atPath: good + "/purple", withIntermediateDirectories: true)
+        try FileManager.default.createDirectory(atPath: pictures + "/purple", withIntermediateDirectories: true)
         try place.folder.write("good/purple/1.png", Pictures.png)
+        let good = try place.table("good")
         #expect(try await dispatcher.run(["label", "push", good]).code == 0)
 
         let made = try await place.trainOnce(dispatcher.endpoint)
         #expect(made["result"] as? String == "published" && made["version"] as? Int == 1, "\(made)")
         let (before, after) = (try #require(made["right_before"] as? Int), try #require(made["right_after"] as? Int))
         #expect(after > before && (made["p"] as? Double ?? 1) < 0.025, "\(made)")
-        let outcomes = try await dispatcher.run(["collect", "--count", "1102", "--timeout", "30"])
+        let outcomes = try await dispatcher.run(["collect", "--count", "2202", "--timeout", "30"])
         let lines = outcomes.output.split(separator: "\n")
-        #expect(lines.count == 1102 && lines.count { $0.contains(#""effect":"kept""#) } == 1100)
+        #expect(lines.count == 2202 && lines.count { $0.contains(#""effect":"kept""#) } == 2200)
         #expect(lines.count { $0.contains(#""code":"label.unknown""#) } == 1 && lines.count { $0.contains(#""code":"decode."#) } == 1)
         #expect(try await place.trainOnce(dispatcher.endpoint)["result"] as? String == "nothing_new")
 
@@ -140,7 +152,7 @@ private struct FieldPlace {
         let harmful = try await place.trainOnce(dispatcher.endpoint)
         #expect(harmful["result"] as? String == "rejected", "\(harmful)")
 
-        let gone = "\(good)/fish/\(first)"
+        let gone = "fish/\(try #require(try FileManager.default.contentsOfDirectory(atPath: pictures + "/fish").sorted().first))"
         #expect(try (try place.store).example(classSet: FieldPlace.set, id: "labels/" + gone) != nil)
         #expect(try await dispatcher.run(["label", "rm", gone]).code == 0)
         _ = try await place.trainOnce(dispatcher.endpoint)
