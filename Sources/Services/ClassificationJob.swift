@@ -22,7 +22,7 @@ package enum ImagePayload: Sendable {
 /// A job on its way through a worker.
 package struct ClassificationJob: Sendable {
     package let job: Job
-    package let payload: ImagePayload
+    package private(set) var payload: ImagePayload
     /// The batch that its result is answered under.
     package let batchID: String
     package let received: ContinuousClock.Instant
@@ -35,6 +35,13 @@ package struct ClassificationJob: Sendable {
         self.batchID = batchID
         self.received = received
         deadline = job.deadline?.instant(received: received, unixMilliseconds: Int64(Date().timeIntervalSince1970 * 1000))
+    }
+
+    /// The same without its bytes, for what is done after decoding.
+    func releasingPayload() -> ClassificationJob {
+        var job = self
+        job.payload = .reference
+        return job
     }
 }
 

@@ -23,7 +23,7 @@ protocol BatchStage {
 
 /// The way of an image through a worker: decode and preprocess on as many threads as asked for, batches through the tower, scores.
 ///
-/// Bounded everywhere: `submit` waits when more is held than two batches and what the decoders work on, so that who feeds the pipeline feels
+/// Bounded everywhere: `submit` waits when more is held than three batches (one in files, one prepared, one in the tower), so that who feeds the pipeline feels
 /// how fast it is. Every job that was taken is answered, once.
 package final class ClassificationPipeline: JobPipeline {
     /// How the pipeline works.
@@ -38,6 +38,8 @@ package final class ClassificationPipeline: JobPipeline {
         package var appliesOrientation = true
         /// Folders of payloads that jobs may refer to.
         package var payloadRoots: [URL] = []
+        /// Prepared pictures keep the bytes they came from, for a last step that stores them.
+        package var keepsPayloads = false
         /// Named in every result.
         package var worker: String
 
@@ -81,7 +83,7 @@ package final class ClassificationPipeline: JobPipeline {
         self.deliver = deliver
         provenance = Provenance(model.name, hex: model.sha256)
         waiting = BoundedQueue(limit: max(settings.decodeThreads, settings.batchMaximum))
-        prepared = BoundedQueue(limit: 2 * settings.batchMaximum)
+        prepared = BoundedQueue(limit: settings.batchMaximum)
         for index in 0..<settings.decodeThreads { start("p4q-decode-\(index)", decoders) { $0.decode() } }
         start("p4q-score", scorers) { $0.score() }
     }
@@ -118,7 +120,8 @@ package final class ClassificationPipeline: JobPipeline {
     private func decode() {
         let stage = ImageStage(
             decoder: ImageDecoder(limits: settings.limits, appliesOrientation: settings.appliesOrientation), preprocessor: preprocessor,
-            fetcher: PayloadFetcher(roots: settings.payloadRoots, maximumBytes: settings.limits.maximumBytes))
+            fetcher: PayloadFetcher(roots: settings.payloadRoots, maximumBytes: settings.limits.maximumBytes),
+            keepsPayload: settings.keepsPayloads)
         while let item = waiting.waitTake(timeout: nil) {
             switch stage.prepare(item) {
             case .success(let image): _ = prepared.waitPut(image, timeout: nil)

@@ -8,9 +8,12 @@ package final class ImageStage {
     private let decoder: ImageDecoder
     private let preprocessor: ImagePreprocessor
     private let fetcher: PayloadFetcher
+    private let keepsPayload: Bool
     private let workspace = ImageWorkspace()
 
-    package init(decoder: ImageDecoder, preprocessor: ImagePreprocessor, fetcher: PayloadFetcher) {
+    /// - keepsPayload: pictures keep their job's bytes, which the tower has no use for.
+    package init(decoder: ImageDecoder, preprocessor: ImagePreprocessor, fetcher: PayloadFetcher, keepsPayload: Bool = false) {
+        self.keepsPayload = keepsPayload
         self.decoder = decoder
         self.preprocessor = preprocessor
         self.fetcher = fetcher
@@ -56,6 +59,7 @@ package final class ImageStage {
         timings.preprocess = .now - decoded
         let format: Messages.ImageFormat = image.format == .png ? .png : .jpeg
         let header = ImageFacts.Header(width: image.width, height: image.height, format: format)
+        let item = keepsPayload ? item : item.releasingPayload()
         return .success(PreparedImage(item: item, facts: ImageFacts(sha256: digest, header: header), crop: crop, timings: timings))
     }
 

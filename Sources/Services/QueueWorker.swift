@@ -14,10 +14,10 @@ package struct QueueWorker: Service {
         package var jobs: [Endpoint]
         package var results: [Endpoint]
         package var socketOptions = SocketOptions.sideDoor
-        /// What waits in this process before it is decoded. 16 MB: two batches of photographs; more would only cost memory.
-        package var waiting = Receiver.Limits(messages: 64, bytes: 16 << 20)
+        /// What waits in this process before it is decoded. 4 MB: a batch of photographs; more would only cost memory.
+        package var waiting = Receiver.Limits(messages: 64, bytes: 4 << 20)
         /// Messages that wait in the socket for each sender, of up to 4 MB each.
-        package var waitingInSocket = 4
+        package var waitingInSocket = 2
         /// How long a stopping worker still reads what its peers have already sent.
         package var drainLimit: Duration = .seconds(2)
         /// How long a stopping worker tries to hand its results over when no sink takes them.

@@ -39,11 +39,13 @@ package final class LearningPipeline: JobPipeline {
         provenance = Provenance(student.name, hex: student.sha256)
         self.deliver = deliver
         self.onRetrain = onRetrain
+        var settings = settings
+        settings.keepsPayloads = store.options.keepsImages
         images = try ClassificationPipeline(
             model: student, settings: settings,
-            stage: {
+            stage: { [worker] in
                 ExampleStage(
-                    student: student, teacher: teacher, classSets: classSets, store: store, pool: pool, worker: settings.worker,
+                    student: student, teacher: teacher, classSets: classSets, store: store, pool: pool, worker: worker,
                     provenance: $0)
             }, deliver: deliver)
     }
