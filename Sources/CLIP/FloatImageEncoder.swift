@@ -108,6 +108,28 @@ package struct FloatImageEncoder: ImageEncoder {
         project(pooled, rows: run.count, norm: postNorm, projection, epsilon: configuration.vision.layerNormEpsilon, kernels, features)
     }
 
+    /// Normalised patches of 8-bit crops, [count * patches, 3 * patch * patch].
+    package func patches(crops: UnsafeBufferPointer<UInt8>, count: Int) -> [Float] {
+        let bytes = imageSide * imageSide * 3
+        precondition(crops.count >= count * bytes, "\(crops.count) bytes do not hold \(count) crops of side \(imageSide)")
+        let size = (configuration.visionPositions - 1) * patchWeight.shape[1]
+        var patches = [Float](repeating: 0, count: count * size)
+        patches.withUnsafeMutableBufferPointer { patches in
+            guard let crops = crops.baseAddress, let patches = patches.baseAddress else { return }
+            for image in 0..<count { gather(crops + image * bytes, patches + image * size) }
+        }
+        return patches
+    }
+
+    /// The residual stream that the blocks begin with, [count * positions, width], from what `patches` gave.
+    package func embeddings(patches: [Float], count: Int, pool: ThreadPool) -> [Float] {
+        var hidden = [Float](repeating: 0, count: count * configuration.visionPositions * configuration.vision.width)
+        hidden.withUnsafeMutableBufferPointer { hidden in
+            if let hidden = hidden.baseAddress { embed(patches, count, hidden, pool) }
+        }
+        return hidden
+    }
+
     /// hidden = LayerNorm([class; patches * weight^T] + positions)
     private func embed(_ patches: UnsafePointer<Float>, _ count: Int, _ hidden: UnsafeMutablePointer<Float>, _ pool: ThreadPool) {
         let width = configuration.vision.width

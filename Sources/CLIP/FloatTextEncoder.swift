@@ -75,7 +75,8 @@ package struct FloatTextEncoder: TextEncoder {
         project(pooled, rows: prompts.count, norm: finalNorm, projection, epsilon: configuration.text.layerNormEpsilon, kernels, features)
     }
 
-    private func embed(_ prompt: EmbeddedPrompt, _ hidden: UnsafeMutablePointer<Float>) {
+    /// Writes the residual stream that the blocks begin with, a row for each of the prompt's positions.
+    package func embed(_ prompt: EmbeddedPrompt, _ hidden: UnsafeMutablePointer<Float>) {
         let width = configuration.text.width
         for (index, id) in prompt.ids.enumerated() {
             let position = prompt.position(index)

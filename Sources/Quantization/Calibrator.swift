@@ -16,15 +16,22 @@ package final class Calibrator {
     private var channels: [Tower: ChannelObservation] = [:]
     private var lastCrops: [UInt8] = []
     private var lastPrompts: [EmbeddedPrompt] = []
+    private let keepsData: Bool
+    /// All batches of crops that were observed, if they are kept.
+    package private(set) var crops: [[UInt8]] = []
+    /// The same of prompts.
+    package private(set) var embeddedPrompts: [[EmbeddedPrompt]] = []
 
     /// - Parameters:
     ///   - activationBits: the widths at which OMSE is to be had for activations.
     ///   - attentionBits: the same for attention's operands.
     ///   - recipe: whose points are followed.
+    ///   - keepsData: for a reconstruction, which needs all of it.
     package init(
         image: FloatImageEncoder?, text: FloatTextEncoder?, activationBits: [Int], attentionBits: [Int], pool: ThreadPool,
-        kernels: FloatKernels = FloatKernels(), recipe: Recipe = .paper
+        kernels: FloatKernels = FloatKernels(), recipe: Recipe = .paper, keepsData: Bool = false
     ) {
+        self.keepsData = keepsData
         self.image = image
         self.text = text
         self.pool = pool
@@ -71,6 +78,7 @@ package final class Calibrator {
         vision.endBatch()
         channels[.vision]?.endBatch()
         lastCrops = crops
+        if keepsData { self.crops.append(crops) }
     }
 
     /// Takes prompts, start and end token included, in batches of `promptBatch`.
@@ -84,6 +92,7 @@ package final class Calibrator {
             prompts.endBatch()
             channels[.text]?.endBatch()
             lastPrompts = batch
+            if keepsData { embeddedPrompts.append(batch) }
         }
     }
 

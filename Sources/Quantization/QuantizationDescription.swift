@@ -17,6 +17,8 @@ package struct QuantizationDescription: Codable, Sendable, Equatable {
     package let overrides: [PlanOverride]?
     /// Of a recipe with a scale a channel: where those scales are. "folded": in the columns of the weights, before these were quantized.
     package let channel_scales: String?
+    /// How weights became codes; nil where each was rounded for itself.
+    package let rounding: String?
 
     package init(_ plan: QuantizationPlan) {
         quant_method = Self.method
@@ -26,14 +28,15 @@ package struct QuantizationDescription: Codable, Sendable, Equatable {
         observer = plan.observer.rawValue
         overrides = plan.overrides.isEmpty ? nil : plan.overrides
         channel_scales = plan.recipe == .reference ? "folded" : nil
+        rounding = plan.rounding == .nearest ? nil : plan.rounding.rawValue
     }
 
     /// What it describes; nil where this program does not know it.
     package var plan: QuantizationPlan? {
         guard format == Self.currentFormat, let recipe = Recipe(rawValue: recipe), let bits = BitPlan(bits),
-            let observer = Observer(rawValue: observer)
+            let observer = Observer(rawValue: observer), let rounding = Rounding(rawValue: rounding ?? Rounding.nearest.rawValue)
         else { return nil }
-        return QuantizationPlan(recipe: recipe, bits: bits, observer: observer, overrides: overrides ?? [])
+        return QuantizationPlan(recipe: recipe, bits: bits, observer: observer, overrides: overrides ?? [], rounding: rounding)
     }
 
     /// Reads it from `config.json`; nil where there is none, or another method's.

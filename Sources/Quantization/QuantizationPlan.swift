@@ -11,6 +11,14 @@ package enum Recipe: String, CaseIterable, Sendable {
     case reference
 }
 
+/// How weights become codes.
+package enum Rounding: String, CaseIterable, Sendable {
+    /// Each weight for itself, by MinMax a row. Source: the paper's equations 4 to 6.
+    case nearest
+    /// Beyond the paper: layer after layer, so that what each gives on calibration data is nearest to the float model. See `Reconstruction`.
+    case reconstruction
+}
+
 /// Bits and observer of every layer and quantization point: a recipe, its widths, and exceptions, of which a later one wins.
 ///
 /// Layers are `vision.patch`, `TOWER.I.qkv`, `.out`, `.fc1` and `.fc2`. A point belongs to the layer that takes it; q, k, v and probs to `qkv`.
@@ -19,8 +27,12 @@ package struct QuantizationPlan: Sendable, Equatable {
     package let bits: BitPlan
     package let observer: Observer
     package let overrides: [PlanOverride]
+    package let rounding: Rounding
 
-    package init(recipe: Recipe = .paper, bits: BitPlan, observer: Observer, overrides: [PlanOverride] = []) {
+    package init(
+        recipe: Recipe = .paper, bits: BitPlan, observer: Observer, overrides: [PlanOverride] = [], rounding: Rounding = .nearest
+    ) {
+        self.rounding = rounding
         self.recipe = recipe
         self.bits = bits
         self.observer = observer

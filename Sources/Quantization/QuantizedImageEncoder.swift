@@ -92,6 +92,21 @@ package struct QuantizedImageEncoder: ImageEncoder {
         }
     }
 
+    /// The residual stream that the blocks begin with, [count * positions, width].
+    func embeddings(crops: UnsafeBufferPointer<UInt8>, count: Int) -> [Float] {
+        let size = (configuration.visionPositions - 1) * patch.weight.inputs
+        var patches = [UInt8](repeating: 0, count: count * size)
+        var hidden = [Float](repeating: 0, count: count * configuration.visionPositions * configuration.vision.width)
+        patches.withUnsafeMutableBufferPointer { patches in
+            hidden.withUnsafeMutableBufferPointer { hidden in
+                guard let crops = crops.baseAddress, let patches = patches.baseAddress, let hidden = hidden.baseAddress else { return }
+                for image in 0..<count { gather(crops + image * imageSide * imageSide * 3, patches + image * size) }
+                embed(patches, count, hidden, Workspace(), .serial)
+            }
+        }
+        return hidden
+    }
+
     /// hidden = LayerNorm([class; patches * weight^T] + positions)
     private func embed(
         _ patches: UnsafePointer<UInt8>, _ count: Int, _ hidden: UnsafeMutablePointer<Float>, _ workspace: Workspace, _ pool: ThreadPool

@@ -98,6 +98,12 @@ package struct QuantizedTensors: Sendable {
         return tensors
     }
 
+    /// Puts other codes and scales, and where there is one another bias, in a linear map's place.
+    mutating func replace(_ name: String, _ codes: WeightCodes, bias: [Float]?) throws(QuantizationError) {
+        try pack(name + ".weight", codes)
+        if let bias { floats[name + ".bias"] = Self.vector(bias) }
+    }
+
     /// Weights whose input has a scale a channel: `y = sum of (q_c - z_c) s_c w_c + bias`, so `s_c w_c` is quantized in place of `w_c`, and the
     /// share of the zero points, the same for every input, goes into the bias.
     private mutating func fold(_ name: String, _ checkpoint: Checkpoint, bits: BitWidth, input: String) throws(QuantizationError) {

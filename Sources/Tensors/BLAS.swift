@@ -1,6 +1,6 @@
 internal import COpenBLAS
 
-/// The door to OpenBLAS: single-precision matrix products on the calling thread.
+/// The door to OpenBLAS: matrix products on the calling thread.
 ///
 /// Work is spread over cores by `ThreadPool`, which knows where images and prompts begin; OpenBLAS's own threads are switched off.
 package enum BLAS {
@@ -40,6 +40,14 @@ package enum BLAS {
         cblas_sgemm(
             CblasRowMajor, CblasTrans, CblasNoTrans, blasint(m), blasint(n), blasint(k), 1, a, blasint(aStride), b, blasint(bStride),
             accumulating ? 1 : 0, c, blasint(cStride))
+    }
+
+    /// `c[m, n] = a[m, k] * b[k, n]` of doubles, all without gaps.
+    static func multiply(m: Int, n: Int, k: Int, a: [Double], b: [Double], c: inout [Double]) {
+        _ = singleThreaded
+        cblas_dgemm(
+            CblasRowMajor, CblasNoTrans, CblasNoTrans, blasint(m), blasint(n), blasint(k), 1, a, blasint(k), b, blasint(n), 0, &c,
+            blasint(n))
     }
 
     /// Runs `body` with OpenBLAS's own `threads`, as a benchmark's yardstick. Nothing else may call BLAS meanwhile.

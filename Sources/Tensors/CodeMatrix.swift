@@ -10,6 +10,8 @@ package struct CodeScale: Sendable, Equatable {
     /// The largest code, `2^bits - 1`.
     package let top: Int
 
+    package let bits: BitWidth
+
     /// `1 / scale` in float32.
     package var inverseScale: Float { 1 / scale }
 
@@ -18,6 +20,7 @@ package struct CodeScale: Sendable, Equatable {
         precondition(bits.unsignedRange.contains(zeroPoint), "zero point \(zeroPoint) lies outside \(bits.rawValue) bits")
         self.scale = scale
         self.zeroPoint = zeroPoint
+        self.bits = bits
         top = bits.unsignedRange.upperBound
     }
 }

@@ -13,6 +13,8 @@ struct CalibratedModel {
     let calibration: Calibration
     let provenance: QuantizedFolder.Provenance
     let pool: ThreadPool
+    private let image: FloatImageEncoder
+    private let text: FloatTextEncoder
 
     /// Calibrates.
     ///
@@ -24,12 +26,13 @@ struct CalibratedModel {
         quiet: Bool
     ) throws {
         let preprocessor = try CLIPModel.preprocessorConfiguration(in: folder, side: checkpoint.configuration.imageSide)
+        image = FloatImageEncoder(checkpoint, normalization: try ImagePreprocessor(preprocessor).normalization)
+        text = FloatTextEncoder(checkpoint)
         calibrator = Calibrator(
-            image: FloatImageEncoder(checkpoint, normalization: try ImagePreprocessor(preprocessor).normalization),
-            text: FloatTextEncoder(checkpoint),
+            image: image, text: text,
             activationBits: Set(plans.flatMap { $0.widths(checkpoint.configuration, attentionOperands: false) }).sorted(),
             attentionBits: Set(plans.flatMap { $0.widths(checkpoint.configuration, attentionOperands: true) }).sorted(), pool: pool,
-            recipe: recipe)
+            recipe: recipe, keepsData: plans.contains { $0.rounding == .reconstruction })
         provenance = try data.observe(
             calibrator, checkpoint, preprocessor: preprocessor, tokenizer: Tokenizer.load(folder), pool: pool, quiet: quiet)
         var progress = Progress("points searched", isQuiet: quiet)
@@ -46,6 +49,18 @@ struct CalibratedModel {
         var progress = Progress("points measured", isQuiet: quiet)
         defer { progress.end() }
         return calibrator.measure(sets) { done, total in progress.update(done, of: total) }
+    }
+
+    /// One plan's model.
+    func tensors(_ plan: QuantizationPlan, quiet: Bool) throws -> QuantizedTensors {
+        let tensors = try QuantizedTensors(checkpoint, calibration, plan)
+        if plan.rounding == .nearest { return tensors }
+        var progress = Progress("layers reconstructed", isQuiet: quiet)
+        defer { progress.end() }
+        return try withoutActuallyEscaping({ (_: String, done: Int, total: Int) in progress.update(done, of: total) }) { report in
+            var reconstruction = Reconstruction(tensors, checkpoint, plan, image: image, text: text, pool: pool, progress: report)
+            return try reconstruction.run(crops: calibrator.crops, prompts: calibrator.embeddedPrompts)
+        }
     }
 
     /// Writes one plan's folder.

@@ -33,13 +33,15 @@ struct Sweep {
         var rows: [Row] = []
         var tensors: QuantizedTensors?
         for (index, plan) in plans.enumerated() {
-            // Observers differ in activations only, unless their scales are in the weights.
-            if index == 0 || plans[index - 1].bits != plan.bits || plan.recipe == .reference { tensors = nil }
+            // Observers differ in activations only, unless their scales are in the weights or these are chosen for what they meet.
+            if index == 0 || plans[index - 1].bits != plan.bits || plan.recipe == .reference || plan.rounding == .reconstruction {
+                tensors = nil
+            }
             let points = try QuantizedTensors.quantizers(
                 calibrated.checkpoint.configuration, calibrated.calibration, plan)
             let present =
                 try tensors
-                ?? QuantizedTensors(calibrated.checkpoint, calibrated.calibration, plan)
+                ?? calibrated.tensors(plan, quiet: quiet)
             tensors = present
             let folder = out.appendingPathComponent("\(plan.observer.rawValue)-\(plan.bits)")
             try interruption.protecting {

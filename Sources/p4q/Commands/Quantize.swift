@@ -63,7 +63,7 @@ struct Quantize: AsyncParsableCommand {
         }
         guard let plan = plans.first else { return }
         let figures = try calibrated.measure([plan], quiet: quiet)[0]
-        let tensors = try QuantizedTensors(checkpoint, calibrated.calibration, plan)
+        let tensors = try calibrated.tensors(plan, quiet: quiet)
         try interruption.protecting { try calibrated.write(tensors, plan, figures, to: out) }
         Notices(isQuiet: quiet).note(
             """

@@ -6,6 +6,7 @@ import Tensors
 
 extension Observer: ExpressibleByArgument {}
 extension Recipe: ExpressibleByArgument {}
+extension Rounding: ExpressibleByArgument {}
 
 /// How many bits each part of a model gets, and how ranges are fixed.
 struct PlanOptions: ParsableArguments {
@@ -46,12 +47,23 @@ struct PlanOptions: ParsableArguments {
     @Option(name: .long, help: "How ranges are fixed: minmax, ema, percentile or omse (if not given). A sweep takes all.")
     var observer: Observer?
 
+    @Option(
+        name: .long,
+        help: """
+            nearest: each weight for itself, as in the paper. reconstruction: beyond it, layer after layer, so that what each gives on the \
+            calibration images and prompts is nearest to the float model; worth its time at 4 bits and below.
+            """)
+    var rounding = Rounding.nearest
+
     /// What can be checked without a model.
     func check(sweep: Bool) throws {
         if !sweep, try widths(sweep: false).count > 1 { throw ValidationError("several bit widths go with --sweep") }
         if sweep {
             _ = try widths(sweep: true)
             if observer != nil { throw ValidationError("--sweep takes all observers; --observer goes without it") }
+        }
+        if recipe == .reference && rounding == .reconstruction {
+            throw ValidationError("--rounding reconstruction goes with the recipe paper")
         }
         if recipe == .reference && attention != nil { throw ValidationError("--attention: the recipe reference keeps attention in float") }
     }
@@ -81,7 +93,7 @@ struct PlanOptions: ParsableArguments {
         let all = Observer.allCases.filter { recipe == .paper || $0 != .percentile }
         let plans = try widths(sweep: sweep).flatMap { bits in
             (sweep ? all : [observer ?? .omse]).map {
-                QuantizationPlan(recipe: recipe, bits: bits, observer: $0, overrides: exceptions)
+                QuantizationPlan(recipe: recipe, bits: bits, observer: $0, overrides: exceptions, rounding: rounding)
             }
         }
         for plan in plans { try plan.validate(for: configuration) }
