@@ -64,7 +64,8 @@ extension ExampleStore {
                     try Int64.fetchAll(
                         database, sql: "SELECT run FROM run_example JOIN run ON run.id = run WHERE hash = ? AND state = 'training'",
                         arguments: [hash]))
-                try database.execute(sql: "DELETE FROM run_example WHERE hash = ?", arguments: [hash])
+                try database.execute(
+                    sql: "DELETE FROM run_example WHERE hash = :hash; DELETE FROM run_answer WHERE hash = :hash", arguments: ["hash": hash])
             }
             for run in runs {
                 try database.execute(

@@ -93,11 +93,12 @@ package struct Retrainer: Sendable {
         }
         let (family, test) = try store.nextTest(classSet: classSet.name, heldOut: heldOut.count, before: run.id)
         let untuned = try answers(untunedHead(), heldOut)
+        let before = try inService.flatMap { try answers(inService: $0, heldOut) } ?? untuned
+        let after = try answers(head(candidate), heldOut, temperature: Double(candidate.temperature))
         let verdict = gate.decide(
-            candidate: try answers(head(candidate), heldOut, temperature: Double(candidate.temperature)),
-            uncorrected: try answers(head(candidate), heldOut),
-            inService: try inService.flatMap { try answers(inService: $0, heldOut) } ?? untuned, untuned: untuned,
+            candidate: after, uncorrected: try answers(head(candidate), heldOut), inService: before, untuned: untuned,
             names: classSet.classes.map(\.name), test: test)
+        try store.keepAnswers(run.id, heldOut, untuned: untuned, before: before, after: after)
         try store.decide(run.id, verdict, parent: version, family: family)
         return verdict
     }

@@ -7,6 +7,8 @@ struct PaperPage {
 
     init(_ report: PaperReport) { self.report = report }
 
+    private var names: [String] { report.classes }
+
     var text: String {
         var page = HTMLPage("P4Q on \(report.model), \(report.class_set)")
         page.paragraph(
@@ -26,7 +28,7 @@ struct PaperPage {
     private var sizes: String {
         func line(_ name: String, _ key: String) -> SVGChart.Line {
             let points = report.bits.compactMap { report.row("\($0)/\(key)") }.map { ($0.size_mib, $0.mean * 100) }
-            return SVGChart.Line(name: name, points: points)
+            return SVGChart.Line(name: name, points: points, hasMarks: true)
         }
         let lines = [line("OMSE", "omse"), line("OMSE + probe", "probe"), line("P4Q", "p4q"), line("P4Q, searched", "search")]
         let points = lines.flatMap(\.points)
@@ -50,7 +52,7 @@ struct PaperPage {
         page.figures(
             matrices.map { name, values in
                 let all = values.flatMap(\.self)
-                return (SVGChart.matrix(values, range: (all.min() ?? 0)...(all.max() ?? 1)), name)
+                return (SVGChart.matrix(values, range: (all.min() ?? 0)...(all.max() ?? 1), names: names), name)
             })
     }
 
@@ -86,11 +88,12 @@ struct PaperPage {
                 let total = Double(max(row.reduce(0, +), 1))
                 return row.map { Double($0) / total }
             }
-            charts.append((SVGChart.matrix(shares, range: 0...1), "Confusion: labels down, answers across, shares of a label's images."))
+            charts.append(
+                (SVGChart.matrix(shares, range: 0...1, names: names), "Confusion: labels down, answers across, shares of a label's images."))
         }
         let bins = figures.bins.compactMap { bin in bin.confidence.flatMap { c in bin.accuracy.map { (confidence: c, accuracy: $0) } } }
         let error = fixed(figures.expected_calibration_error * 100, 2)
-        charts.append((SVGChart.reliability(bins), "Reliability; expected calibration error \(error) %."))
+        charts.append((SVGChart.reliability([("measured", bins)]), "Reliability; expected calibration error \(error) %."))
         page.figures(charts)
     }
 }
