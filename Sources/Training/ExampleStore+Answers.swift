@@ -65,14 +65,21 @@ extension ExampleStore {
     // MARK: Events
 
     /// Something that people should know of a class set, like a drift.
-    package struct Event: Sendable, Equatable {
+    package struct Event: Sendable, Equatable, Encodable {
         /// Milliseconds since 1970-01-01 UTC.
         package let at: Int64
         package let classSet: String
-        /// `drift.labels`, `drift.answers`, `drift.confidences`, `shadow.promoted`, `shadow.dropped`.
+        /// `drift.labels`, `drift.answers`, `drift.over`, `shadow.promoted`, `shadow.dropped`.
         package let kind: String
         /// For people.
         package let text: String
+
+        package init(at: Int64, classSet: String, kind: String, text: String) {
+            self.at = at
+            self.classSet = classSet
+            self.kind = kind
+            self.text = text
+        }
     }
 
     package func note(_ event: Event) throws {

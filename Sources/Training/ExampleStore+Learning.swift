@@ -81,9 +81,15 @@ extension ExampleStore {
 
     /// Nothing that was deleted stays in the write-ahead log.
     private func emptyLog() throws {
-        try queue.writeWithoutTransaction { database in
-            _ = try Row.fetchAll(database, sql: "PRAGMA wal_checkpoint(TRUNCATE)")
+        for _ in 0..<200 {
+            let isBusy = try queue.writeWithoutTransaction { database -> Bool in
+                try Row.fetchOne(database, sql: "PRAGMA wal_checkpoint(TRUNCATE)")?["busy"] ?? false
+            }
+            if !isBusy { return }
+            // Somebody reads: p4q report, p4q label stats.
+            usleep(10_000)
         }
+        throw TrainingError.unusableFolder(path: folder.path, reason: "its log is being read and can't be emptied")
     }
 
     /// Where a run keeps its state.

@@ -12,8 +12,9 @@ package final class ExampleStore: Sendable {
         package var perClass = 2000
         /// Held-out examples a class.
         package var heldOutPerClass = 500
-        /// The share of names that is held out; fixed when the folder is made.
-        package var heldOutShare = 0.2
+        /// The share of names that is held out; fixed when the folder is made. 0.4: of 1,000 labels 400 decide, and show a gain of five points beyond
+        /// chance (six of six draws of labels of the built-in model's field domain; four of six with 0.3, two with 0.2).
+        package var heldOutShare = 0.4
         /// Keep the images themselves, for the report's thumbnails.
         package var keepsImages = false
 

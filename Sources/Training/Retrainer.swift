@@ -151,7 +151,7 @@ package struct Retrainer: Sendable {
         ScoringHead(adapter: content.tuning.adapter, textFeatures: content.textFeatures, scale: student.scale)
     }
 
-    private func untunedHead() throws -> ScoringHead {
+    func untunedHead() throws -> ScoringHead {
         guard let text = student.text else { throw TuningError.noTextTower(model: student.name) }
         return ScoringHead(adapter: nil, textFeatures: try text.compute(for: classSet, pool: pool), scale: student.scale)
     }
@@ -164,7 +164,7 @@ package struct Retrainer: Sendable {
         return try answers(head, heldOut, temperature: Double(content.temperature))
     }
 
-    private func answers(_ head: ScoringHead, _ heldOut: [LabelledExample], temperature: Double = 1) throws -> HeldOutAnswers {
+    func answers(_ head: ScoringHead, _ heldOut: [LabelledExample], temperature: Double = 1) throws -> HeldOutAnswers {
         HeldOutAnswers(
             logits: head.logits(heldOut.flatMap { $0.features.prefix(width) }), labels: labels(heldOut),
             classes: classSet.classes.count, temperature: temperature)

@@ -85,8 +85,11 @@ package final class LearningPipeline: JobPipeline {
     }
 
     private func answer(_ item: ClassificationJob, _ outcome: Outcome) {
+        let set = try? classSets.classSet(item.job)
         let result = JobResult(
-            answering: item.job, outcome: outcome, model: provenance, timings: Timings(total: .now - item.received), worker: worker)
+            answering: item.job, outcome: outcome, model: provenance, classSet: set.map { Provenance($0.name, hex: $0.sha256) },
+            timings: Timings(total: .now - item.received),
+            worker: worker)
         images.counters.add([result])
         deliver([ResultBatch(id: item.batchID, worker: worker, results: [result])])
     }

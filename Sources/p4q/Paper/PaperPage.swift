@@ -12,7 +12,8 @@ struct PaperPage {
     var text: String {
         var page = HTMLPage("P4Q on \(report.model), \(report.class_set)")
         page.paragraph(
-            "\(report.training_images) training images, \(report.epochs) epochs, \(report.seeds) seeds; mean ± sample standard deviation.")
+            "\(report.training_images) training images, \(report.epochs) epochs, \(report.seeds) \(report.seeds == 1 ? "seed" : "seeds"); mean ± sample standard deviation."
+        )
         for table in PaperTables(report).all {
             page.heading(table.title)
             page.table(table.head, table.rows)
@@ -33,7 +34,11 @@ struct PaperPage {
         let lines = [line("OMSE", "omse"), line("OMSE + probe", "probe"), line("P4Q", "p4q"), line("P4Q, searched", "search")]
         let points = lines.flatMap(\.points)
         let (least, most) = (points.map(\.x).min() ?? 0, points.map(\.x).max() ?? 1)
-        return SVGChart.lines(lines, x: least...max(most, least + 0.01), y: 0...100, labels: ("MiB", "top-1 %"))
+        let room = max((most - least) * 0.05, 0.01)
+        // To the tens below and above.
+        let low = max(0, ((points.map(\.y).min() ?? 0) / 10).rounded(.down) * 10)
+        let high = max(low + 10, min(100, ((points.map(\.y).max() ?? 100) / 10).rounded(.up) * 10))
+        return SVGChart.lines(lines, x: least - room...most + room, y: low...high, labels: ("MiB", "top-1 %"))
     }
 
     /// Full precision, and each bit width before and after learning.
@@ -89,7 +94,8 @@ struct PaperPage {
                 return row.map { Double($0) / total }
             }
             charts.append(
-                (SVGChart.matrix(shares, range: 0...1, names: names), "Confusion: labels down, answers across, shares of a label's images."))
+                (SVGChart.matrix(shares, range: 0...1, names: names), "Confusion: labels down, answers across, shares of a label's images.")
+            )
         }
         let bins = figures.bins.compactMap { bin in bin.confidence.flatMap { c in bin.accuracy.map { (confidence: c, accuracy: $0) } } }
         let error = fixed(figures.expected_calibration_error * 100, 2)

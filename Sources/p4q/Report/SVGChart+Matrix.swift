@@ -30,7 +30,8 @@ extension SVGChart {
                 let style = "style=\"font-size:\(short(letter))px\" class=\"name\""
                 let name = HTMLPage.escaped(cut(name, 16))
                 shapes += "<text x=\"\(short(margin - 5))\" y=\"\(short(middle + letter / 3))\" text-anchor=\"end\" \(style)>\(name)</text>"
-                shapes += "<text transform=\"translate(\(short(middle + letter / 3)) \(short(margin - 5))) rotate(-90)\" \(style)>\(name)</text>"
+                shapes +=
+                    "<text transform=\"translate(\(short(middle + letter / 3)) \(short(margin - 5))) rotate(-90)\" \(style)>\(name)</text>"
             }
         }
         return svg(margin + extent + 2, margin + extent + 2, shapes)

@@ -41,7 +41,8 @@ enum SVGChart {
             guard line.hasMarks else { continue }
             for (place, point) in zip(places, line.points) {
                 let title = "\(line.name): \(tick(point.x)), \(tick(point.y))"
-                shapes += "<circle cx=\"\(short(place.x))\" cy=\"\(short(place.y))\" r=\"3.5\" fill=\"\(colour(index))\">\(tip(title))</circle>"
+                shapes +=
+                    "<circle cx=\"\(short(place.x))\" cy=\"\(short(place.y))\" r=\"3.5\" fill=\"\(colour(index))\">\(tip(title))</circle>"
             }
         }
         return svg(left + side + 18, bottom + 40, shapes)

@@ -66,7 +66,8 @@ struct TrainerPage {
         page.figures([(SVGChart.estimates(rows), caption)])
         page.table(
             ["", "right", "accuracy", "95 % interval", "calibration error"],
-            zip(rows, rows.count == 3 ? [figures.untuned, figures.before, figures.after] : [figures.untuned, figures.after]).map { row, right in
+            zip(rows, rows.count == 3 ? [figures.untuned, figures.before, figures.after] : [figures.untuned, figures.after]).map {
+                row, right in
                 let error: String =
                     row.name == "the candidate"
                     ? Self.percent(figures.calibrationErrorAfter)
@@ -104,7 +105,9 @@ struct TrainerPage {
         let places = Dictionary(names.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
         var (before, after) = (Evaluation(classes: names.count), Evaluation(classes: names.count))
         for answer in answers {
-            guard let label = places[answer.label], names.indices.contains(answer.before), names.indices.contains(answer.after) else { continue }
+            guard let label = places[answer.label], names.indices.contains(answer.before), names.indices.contains(answer.after) else {
+                continue
+            }
             before.add(label: label, ranking: [answer.before], confidence: answer.confidenceBefore)
             after.add(label: label, ranking: [answer.after], confidence: answer.confidenceAfter)
         }
@@ -117,7 +120,10 @@ struct TrainerPage {
             }
         }
         page.figures([
-            (SVGChart.matrix(shares(before), range: 0...1, names: names), "Before: labels down, answers across, shares of a label's examples."),
+            (
+                SVGChart.matrix(shares(before), range: 0...1, names: names),
+                "Before: labels down, answers across, shares of a label's examples."
+            ),
             (SVGChart.matrix(shares(after), range: 0...1, names: names), "After."),
         ])
         page.heading("Calibration")
