@@ -131,7 +131,7 @@ private struct FieldPlace {
     @Test func `labels become a better release, harmful ones don't, and what is forgotten is gone`() async throws {
         let place = try FieldPlace()
         let dispatcher = try await RunningDispatcher(place.folder)
-        let pictures = try await place.pictures("good", count: 2200, seed: 21)
+        let pictures = try await place.pictures("good", count: 1000, seed: 21)
         try place.folder.write("good/fish/torn.png", [0x89, 0x50, 0x4E])
         try FileManager.default.createDirectory(atPath: pictures + "/purple", withIntermediateDirectories: true)
         try place.folder.write("good/purple/1.png", Pictures.png)
@@ -142,9 +142,9 @@ private struct FieldPlace {
         #expect(made["result"] as? String == "published" && made["version"] as? Int == 1, "\(made)")
         let (before, after) = (try #require(made["right_before"] as? Int), try #require(made["right_after"] as? Int))
         #expect(after > before && (made["p"] as? Double ?? 1) < 0.025, "\(made)")
-        let outcomes = try await dispatcher.run(["collect", "--count", "2202", "--timeout", "30"])
+        let outcomes = try await dispatcher.run(["collect", "--count", "1002", "--timeout", "30"])
         let lines = outcomes.output.split(separator: "\n")
-        #expect(lines.count == 2202 && lines.count { $0.contains(#""effect":"kept""#) } == 2200)
+        #expect(lines.count == 1002 && lines.count { $0.contains(#""effect":"kept""#) } == 1000)
         #expect(lines.count { $0.contains(#""code":"label.unknown""#) } == 1 && lines.count { $0.contains(#""code":"decode."#) } == 1)
         #expect(try await place.trainOnce(dispatcher.endpoint)["result"] as? String == "nothing_new")
 

@@ -86,7 +86,6 @@ import Tuning
         var (followers, pipelines, feeders): ([ReleaseFollower], [ClassificationPipeline], [Thread]) = ([], [], [])
         for worker in 0..<4 {
             let registry = registry(world)
-            try registry.put(ReleaseWorld.classSet())
             followers.append(try follower(world, dispatcher, context, registry))
             let pipeline = try ClassificationPipeline(
                 model: world.model, registry: registry, settings: .init(worker: "w\(worker)", decodeThreads: 1), pool: .serial
@@ -259,8 +258,17 @@ import Tuning
         let olderEpoch = try await older.open(PartitionID()).epoch
         let manifest = try world.manifest(good, 2)
         try await world.plant(older, olderEpoch, world.key.sign(manifest), manifest, content: good.encoded(), set: good.classSet)
-        let second = try await LocalDispatcher(
-            older, context, endpoints: ("@" + dispatcher.endpoint.address, "@" + dispatcher.events.address))
+        var replacement: LocalDispatcher?
+        for attempt in 1...50 where replacement == nil {
+            do {
+                replacement = try await LocalDispatcher(
+                    older, context, endpoints: ("@" + dispatcher.endpoint.address, "@" + dispatcher.events.address))
+            } catch is TransportError where attempt < 50 {
+                // The first one's sockets close in the background.
+                try await Task.sleep(for: .milliseconds(100))
+            }
+        }
+        let second = try #require(replacement)
         #expect(await wait { follower.counters.refused["release.older"] ?? 0 > 0 } != nil)
         #expect(registry.versions == ["good": 3])
         follower.stop()
