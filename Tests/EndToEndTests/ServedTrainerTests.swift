@@ -56,14 +56,14 @@ private final class RunningServer: Sendable {
                 "--workers", "2", "--trainer",
                 "--after 1000 --shadow --shadow-images 200 --keep-images --http 127.0.0.1:0 --held-out-share 0.3 --log-level debug",
             ])
-        #expect(try await server.says("worker ready", count: 3, within: .seconds(60)), "\(server.program.errors)")
+        try #require(try await server.says("worker ready", count: 3, within: .seconds(60)), "\(server.program.errors)")
         // By CSV and JSON Lines the names, and so the part that is held out, are the same in every run.
         let pictures = try await draw(folder, "good", count: 1000, seed: 21)
         let lines = pictures.map { #"{"id": "\#($0.path)", "label": "\#($0.kind)", "path": "\#($0.path)"}"# }
         let table = try folder.write("good.jsonl", lines.joined(separator: "\n") + "\n")
         let pushed = try await server.run(["label", "push", table])
         #expect(pushed.code == 0 && pushed.errors.contains("1000 labelled images accepted"), "\(pushed.errors)")
-        #expect(try await server.says("published", within: .seconds(180)), "\(server.program.errors)")
+        try #require(try await server.says("published", within: .seconds(180)), "\(server.program.errors)")
         let tried = try await server.run(["releases", "list", "--json"]).output
         #expect(tried.contains(#""shadow":1"#) && !tried.contains(#""live":"#), "\(tried)")
         let shown = try await server.run(["releases", "show", "drawn-world", "1"])

@@ -34,7 +34,8 @@ struct Serve: AsyncParsableCommand {
     var allow: String?
 
     @Option(
-        name: .long,
+        // Its value begins with dashes.
+        name: .long, parsing: .unconditional,
         help: """
             Run a trainer too, with these arguments of `p4q train` between blanks, those with blanks in quotes: "--model DIR-8 --teacher DIR \
             --class-set pets.yaml --cron '0 3 * * *'". Its store lies in the journal's folder.

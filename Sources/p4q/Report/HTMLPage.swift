@@ -65,6 +65,7 @@ struct HTMLPage {
         h1 { font-size: 1.6em; line-height: 1.25 } h2 { font-size: 1.2em; margin: 2.2em 0 .4em } p { max-width: 56em; margin: .5em 0 }
         .wide { overflow-x: auto } table { border-collapse: collapse; margin: .8em 0; font-variant-numeric: tabular-nums }
         th, td { padding: .25em .9em .25em 0; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top }
+        td { white-space: nowrap } td.text:last-child { white-space: normal; min-width: 16em }
         th { color: var(--quiet); font-weight: 600 } th:first-child, td:first-child, .text { text-align: left }
         .figures { display: flex; flex-wrap: wrap; gap: 1.8em; margin: .8em 0 } figure { margin: 0; max-width: 100% }
         figure svg { max-width: 100%; height: auto } figcaption { font-size: 13px; color: var(--quiet); max-width: 27em }
