@@ -30,7 +30,7 @@ enum CommandFailure {
         case is CLIPError, is ImagingError, is DatasetError, is TensorsError, is QuantizationError, is TuningError, is PretrainingError:
             ExitCode(65)
         case is KeyFileError: ExitCode(66)
-        case TrainingError.unusableFolder: ExitCode(66)
+        case TrainingError.unusableFolder, is Report.Missing: ExitCode(66)
         case TrainingError.locked: ExitCode(75)
         case TrainingError.damaged: ExitCode(74)
         case is TrainingError: ExitCode(65)

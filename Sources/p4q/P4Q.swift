@@ -15,7 +15,7 @@ struct P4Q: AsyncParsableCommand {
             """,
         version: "p4q 0.1.0",
         subcommands: [
-            Classify.self, Evaluate.self, Quantize.self, Tune.self, Train.self, Label.self, Draw.self, Pretrain.self,
+            Classify.self, Evaluate.self, Quantize.self, Tune.self, Train.self, Label.self, Report.self, Draw.self, Pretrain.self,
             Dispatch.self, Worker.self, Push.self, Collect.self, Serve.self, Queue.self, Sinks.self, Releases.self, Journal.self, Keys.self,
             Status.self,
             Top.self,

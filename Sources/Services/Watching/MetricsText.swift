@@ -131,7 +131,11 @@ extension Dispatcher {
     /// What the dispatcher's HTTP port tells. It is ready when its sockets are bound, which they are, and the journal can be written.
     package var watchSource: WatchPort.Source {
         WatchPort.Source(
-            metrics: { await core.status().metrics },
+            metrics: {
+                var metrics = await core.status().metrics
+                metrics.addShadows(core.desk.scoring)
+                return metrics
+            },
             obstacle: { await core.status().isDiskLow ? "the journal's disk is full" : nil },
             stats: { try await core.status().json() })
     }
