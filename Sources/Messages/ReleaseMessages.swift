@@ -142,6 +142,8 @@ package struct ReleaseReply: Hashable, Sendable {
     package var classSet = ""
     /// The version that stands in the way, or was made.
     package var version: UInt64 = 0
+    /// With a snapshot: where the dispatcher publishes events, as it bound them.
+    package var events: [String] = []
 
     package init() {}
 
@@ -167,6 +169,7 @@ package struct ReleaseReply: Hashable, Sendable {
         wire.contentBytes = UInt64(clamping: contentBytes)
         wire.classSet = classSet
         wire.version = version
+        wire.events = events
         return try FieldChecks(item: "the reply").bytes(of: wire)
     }
 
@@ -189,6 +192,8 @@ package struct ReleaseReply: Hashable, Sendable {
         contentBytes = Int(wire.contentBytes)
         classSet = wire.classSet
         version = wire.version
+        try checks.count(wire.events.count, "events", limit: MessageLimits.itemsPerBatch)
+        for endpoint in wire.events { events.append(try checks.bounded(endpoint, "events", limit: MessageLimits.uriBytes)) }
     }
 }
 

@@ -52,7 +52,7 @@ final class BatchScorer: BatchStage {
         for (classifier, indices) in groups {
             let answers = self.answers(classifier, indices, ready, features, width)
             for (index, answer) in zip(indices, answers) { results.append(scored(ready[index].image, classifier, answer, inferStart)) }
-            if let shadow = classifier.shadow {
+            if let shadow = classifier.shadow, indices.contains(where: { ready[$0].image.item.batchID != Canary.batchID }) {
                 count(classifier, shadow, answers, self.answers(shadow, indices, ready, features, width))
             }
         }

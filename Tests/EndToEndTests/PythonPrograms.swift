@@ -6,7 +6,7 @@ enum PythonPrograms {
         FileManager.default.isExecutableFile(atPath: $0) ? $0 : nil
     }
     static let skipReason = "P4Q_PYTHON does not name a Python with pyzmq, protobuf and majortomo"
-    private static let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    static let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent()
 
     /// Starts `script`, a path in the repository.

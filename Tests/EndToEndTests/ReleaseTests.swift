@@ -58,8 +58,10 @@ import Testing
         }
         let worker = try Program([
             "worker", "--model", model, "--class-set", set, "--dispatcher", dispatcher.endpoint, "--threads", "1", "--trust",
-            "\(keys)/ann.key", "--releases", try #require(events),
+            "\(keys)/ann.key",
         ])
+        // It learns from the dispatcher where releases are told.
+        let announced = "releases.endpoint=" + (try #require(events))
         var round = 0
         /// Pushes the images and expects the scores of `tuning` under `release`.
         func check(_ tuning: String, _ release: UInt64?) async throws {
@@ -90,6 +92,7 @@ import Testing
         }
         let key = ["--publisher-key", "\(keys)/ann.key_secret"]
         try await check("", nil)
+        #expect(worker.errors.contains(announced), "\(worker.errors)")
         let first = try await publish("t1", ["--note", "nightly"])
         #expect(first.code == 0 && first.output == "pets 1\n", "\(first.errors)")
         #expect(await taken(1), "\(worker.errors)")

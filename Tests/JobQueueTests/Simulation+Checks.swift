@@ -236,7 +236,7 @@ extension Simulation {
     private func checkBooks() throws {
         let figures = machine.figures(now: now)
         guard figures.openJobs == 0, figures.openBytes == 0, figures.inFlight == 0,
-            figures.services.allSatisfy({ $0.open == 0 && $0.bytes == 0 && $0.ready == 0 })
+            figures.services.allSatisfy({ $0.open == 0 && $0.bytes == 0 && $0.ready == 0 && $0.levels.isEmpty })
         else { throw Violation("I6: the books don't balance: \(figures)") }
         for index in jobs.indices where jobs[index].isAccepted {
             switch machine.status(of: jobs[index].key) {

@@ -87,7 +87,7 @@ package final class LearningPipeline: JobPipeline {
     private func answer(_ item: ClassificationJob, _ outcome: Outcome) {
         let result = JobResult(
             answering: item.job, outcome: outcome, model: provenance, timings: Timings(total: .now - item.received), worker: worker)
-        images.counters.add([result])
+        images.counters.add(result)
         deliver([ResultBatch(id: item.batchID, worker: worker, results: [result])])
     }
 }
