@@ -67,14 +67,14 @@ extension QueueMachine {
 }
 
 extension QueueMachine {
-    /// What is open of each service by priority; levels without jobs are left out. Looks at the producers, not at the jobs.
+    /// What is open of each service by priority, of those that ever had a job. Looks at the producers, not at the jobs.
     func levels(now: Moment) -> [[QueueFigures.Level]] {
         var found: [[Int: QueueFigures.Level]] = Array(repeating: [:], count: services.count)
         func note(_ place: Int, _ priority: UInt8, _ change: (inout QueueFigures.Level) -> Void) {
             change(&found[place][Int(priority), default: .init(priority: Int(priority))])
         }
         func age(_ slot: UInt32) -> Duration { .milliseconds(max(now.uptime.milliseconds.subtractingSaturating(jobs[slot].accepted), 0)) }
-        for flow in flows where flow.jobs > 0 {
+        for flow in flows {
             guard let place = names[Int(flow.service)].service else { continue }
             note(place, flow.priority) { level in
                 level.open += flow.jobs
@@ -130,7 +130,7 @@ package struct QueueFigures: Sendable {
         package let open: Int
         package let bytes: Int
         package let ready: Int
-        /// Those priorities that have open jobs, ascending.
+        /// Those priorities that ever had a job, ascending.
         package let levels: [Level]
     }
 

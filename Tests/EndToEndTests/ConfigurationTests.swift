@@ -136,7 +136,9 @@ import Testing
             return false
         }
         try folder.write("p4q.yaml", "limits: {producer: {jobs: 5}, producers: {camera: {weight: 9}}}\n")
-        #expect(try await logged("producer.jobs 3 -> 5; producers.camera.weight none -> 9"), "\(dispatcher.program.errors)")
+        #expect(
+            try await logged("producer.jobs 3 -> 5; producers.camera.jobs none -> 5; producers.camera.weight none -> 9"),
+            "\(dispatcher.program.errors)")
         #expect(dispatcher.program.errors.contains("audit.who=file"))
         #expect(try await accepted("two", 5) == 5)
 

@@ -1093,7 +1093,7 @@ nonisolated extension P4q_V1_ReleasePin: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension P4q_V1_ReleaseReply: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ReleaseReply"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}code\0\u{1}message\0\u{1}sequence\0\u{1}states\0\u{1}entries\0\u{3}content_bytes\0\u{3}class_set\0\u{1}version\0\u{1}events\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}code\0\u{1}message\0\u{1}sequence\0\u{1}states\0\u{1}entries\0\u{3}content_bytes\0\u{3}class_set\0\u{1}version\0\u{2}\u{2}events\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1109,7 +1109,7 @@ nonisolated extension P4q_V1_ReleaseReply: SwiftProtobuf.Message, SwiftProtobuf.
       case 6: try { try decoder.decodeSingularUInt64Field(value: &self.contentBytes) }()
       case 7: try { try decoder.decodeSingularStringField(value: &self.classSet) }()
       case 8: try { try decoder.decodeSingularUInt64Field(value: &self.version) }()
-      case 9: try { try decoder.decodeRepeatedStringField(value: &self.events) }()
+      case 10: try { try decoder.decodeRepeatedStringField(value: &self.events) }()
       default: break
       }
     }
@@ -1141,7 +1141,7 @@ nonisolated extension P4q_V1_ReleaseReply: SwiftProtobuf.Message, SwiftProtobuf.
       try visitor.visitSingularUInt64Field(value: self.version, fieldNumber: 8)
     }
     if !self.events.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.events, fieldNumber: 9)
+      try visitor.visitRepeatedStringField(value: self.events, fieldNumber: 10)
     }
     try unknownFields.traverse(visitor: &visitor)
   }

@@ -9,7 +9,7 @@ package struct DispatcherStatus: Codable, Sendable {
         package var open: Int
         package var ready: Int
         package var bytes: Int
-        /// Those priorities that have open jobs, ascending.
+        /// Those priorities that ever had a job, ascending.
         package var levels: [Level]
     }
 

@@ -1,4 +1,5 @@
 internal import JobQueue
+internal import Messages
 
 extension DispatcherStatus {
     /// Gives the same figures to Prometheus.
@@ -26,7 +27,7 @@ extension DispatcherStatus {
         metrics.counter("p4q_jobs_duplicate_total", duplicates)
         metrics.counter("p4q_jobs_conflict_total", conflicts)
         metrics.counters("p4q_jobs_busy_total", by: "reason", busyReasons, all: BusyReason.allCases.map(\.rawValue))
-        metrics.counters("p4q_jobs_invalid_total", by: "code", invalid)
+        metrics.counters("p4q_jobs_invalid_total", by: "code", invalid, all: MessageError.codes)
         metrics.counters("p4q_jobs_rejected_total", by: "code", rejected)
         metrics.histogram("p4q_batch_jobs", batchJobs)
         metrics.histogram("p4q_wait_seconds", waitSeconds)

@@ -50,9 +50,8 @@ extension DispatchedWorker {
 
         init(_ counters: PipelineCounters.Values, isHeard: Bool, releases: ReleaseStats?) {
             (scored, failed, batches, batchImages) = (counters.scored, counters.failed, counters.batches, counters.images)
-            (decodeSeconds, preprocessSeconds) = (
-                Double(counters.decode.milliseconds) / 1000, Double(counters.preprocess.milliseconds) / 1000
-            )
+            func seconds(_ time: Duration) -> Double { Double(time.components.seconds) + Double(time.components.attoseconds) * 1e-18 }
+            (decodeSeconds, preprocessSeconds) = (seconds(counters.decode), seconds(counters.preprocess))
             dispatcherHeard = isHeard
             self.releases = releases
         }
@@ -96,7 +95,7 @@ extension ClassSetRegistry {
 extension ReleaseFollower.Counters {
     fileprivate func publish(to metrics: inout FigurePublisher) {
         metrics.counter("p4q_worker_releases_taken_total", adopted)
-        metrics.counters("p4q_worker_releases_refused_total", by: "code", refused.mapValues { UInt64($0) })
+        metrics.counters("p4q_worker_releases_refused_total", by: "code", refused.mapValues { UInt64($0) }, all: ReleaseError.refusalCodes)
         metrics.counter("p4q_worker_release_snapshots_total", snapshots)
         metrics.counter("p4q_worker_release_gaps_total", gaps)
     }

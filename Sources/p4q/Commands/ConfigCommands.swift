@@ -63,7 +63,7 @@ struct ConfigShow: AsyncParsableCommand {
         guard let values = setting?.values ?? standard.map({ [$0] }) else {
             return try StandardOutput.line("  # \(option.name):" + (origin ? "  # not set" : ""))
         }
-        let text = option.isRepeating && setting != nil ? "[" + values.map(quoted).joined(separator: ", ") + "]" : quoted(values[0])
+        let text = values.count > 1 ? "[" + values.map(quoted).joined(separator: ", ") + "]" : quoted(values[0])
         try StandardOutput.line("  \(option.name): \(text)" + (origin ? "  # \(source(option, setting, sources))" : ""))
     }
 

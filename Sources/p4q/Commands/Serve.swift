@@ -73,6 +73,7 @@ struct Serve: AsyncParsableCommand {
         // Workers need no port of the machine: they come by a socket in the journal's folder.
         try FileManager.default.createDirectory(atPath: journal, withIntermediateDirectories: true)
         let local = "ipc://" + URL(fileURLWithPath: journal).appendingPathComponent("workers.sock").path
+        try checkPorts()
         // The same file for all: each part reads its own section.
         let shared = configurationOptions.config.map { ["--config", $0] } ?? []
         var arguments = ["dispatch", "--bind", bind, "--journal", journal] + shared
@@ -99,6 +100,15 @@ struct Serve: AsyncParsableCommand {
         }
         // Services stop in the reverse of their order: workers first, so that the dispatcher still takes their answers.
         try await ServiceRunner.run(parts, logger: logger)
+    }
+
+    /// Several workers can't have the one port that the file may give to a worker.
+    private func checkPorts() throws {
+        guard workers > 1, workerHttp == nil, let path = configurationOptions.config else { return }
+        let file = try ConfigurationFile(contentsOf: path, catalog: CommandCatalog(help: P4Q._dumpHelp()))
+        guard let http = file.sections["worker"]?["http"] else { return }
+        throw ValidationError(
+            "\(path):\(http.line): \(workers) workers can't share worker.http; put worker-http into the section serve instead")
     }
 
     /// The address of a worker's HTTP port.
