@@ -39,6 +39,10 @@ package protocol JobStore: ReleaseStore {
     /// Removes every byte of these finished jobs (envelope, payload, outcome's body, id) from the files, not only from the tables.
     func erase(_ jobs: [JobNumber], in partition: PartitionID) async throws
 
+    /// Removes every byte of payloads of `service` that no job needs any more from the files: finished jobs' payloads stay where they lie until
+    /// their file goes, and deleted rows in the log until it is cut.
+    func eraseLeftovers(of service: String, in partition: PartitionID) async throws
+
     /// Drops tombstones older than `age` or beyond `limit`, whole days at a time; gives the age of the oldest that is left.
     func expireTombstones(olderThan age: Duration, keeping limit: Int, now: WallTime, in partition: PartitionID) async throws -> Duration
 

@@ -227,6 +227,9 @@ package final class MemoryStore: JobStore {
         }
     }
 
+    /// Nothing of it is on a disk.
+    package func eraseLeftovers(of service: String, in id: PartitionID) async throws {}
+
     package func expireTombstones(olderThan age: Duration, keeping limit: Int, now: WallTime, in id: PartitionID) async throws -> Duration {
         partitions.withLock { partitions in
             guard var days = partitions[id]?.tombstones else { return .zero }

@@ -230,6 +230,41 @@ struct PayloadFiles {
         try Self.sync(descriptor, folder)
     }
 
+    /// Overwrites everything in the segments that is not `kept` with zeros, and makes that durable.
+    mutating func scrub(keeping kept: [UInt32: [Range<Int64>]]) throws(JobQueueError) {
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] {
+            guard let number = Self.segmentNumber(name) else { continue }
+            let path = path(segment: number)
+            let descriptor = Glibc.open(path, O_WRONLY | O_CLOEXEC)
+            guard descriptor >= 0 else { continue }
+            defer { close(descriptor) }
+            if let current, current.number == number, live[number] == nil, pins == 0 {
+                // Nobody needs any of it: it begins anew.
+                ftruncate(current.descriptor, 0)
+                lseek(current.descriptor, 0, SEEK_SET)
+                self.current = (number, current.descriptor, 0)
+            } else {
+                try Self.zero(descriptor, path, besides: kept[number] ?? [])
+            }
+            try Self.sync(descriptor, folder)
+        }
+    }
+
+    private static func zero(_ descriptor: Int32, _ path: String, besides kept: [Range<Int64>]) throws(JobQueueError) {
+        let zeros = [UInt8](repeating: 0, count: 1 << 20)
+        let length = Int64(lseek(descriptor, 0, SEEK_END))
+        var start: Int64 = 0
+        for range in kept.sorted(by: { $0.lowerBound < $1.lowerBound }) + [length..<max(length, length)] {
+            while start < min(range.lowerBound, length) {
+                let count = min(min(range.lowerBound, length) - start, Int64(zeros.count))
+                lseek(descriptor, off_t(start), SEEK_SET)
+                try JournalFolder.writeAll(Array(zeros.prefix(Int(count))), descriptor, path)
+                start += count
+            }
+            start = max(start, range.upperBound)
+        }
+    }
+
     /// Bytes of all files.
     var size: UInt64 {
         let files = FileManager.default

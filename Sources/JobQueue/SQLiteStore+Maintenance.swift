@@ -122,12 +122,59 @@ extension SQLiteStore {
             }
             return .commit
         }
-        // Old pages live on in the log until it is cut.
-        try database.checkpoint(.truncate)
+        try cutLog(database)
         shared.withLock { shared in
             for job in jobs { shared.contents.remove(job.rawValue) }
             shared.outcomes = ContentCache(limit: options.cacheBytes)
         }
+    }
+
+    package func eraseLeftovers(of service: String, in partition: PartitionID) async throws {
+        try checkPartition(partition)
+        try await failing {
+            try await pool.writeWithoutTransaction { database in try self.eraseLeftovers(of: service, database) }
+        }
+    }
+
+    /// On the writer's connection, so that no payload is written meanwhile.
+    private func eraseLeftovers(of service: String, _ database: Database) throws {
+        let needed = "NOT EXISTS (SELECT 1 FROM done WHERE done.job = job.number)"
+        let done = "WITH done AS MATERIALIZED (SELECT job FROM outcome WHERE job NOT IN (SELECT job FROM dead_letter))"
+        var kept: [UInt32: [Range<Int64>]] = [:]
+        let rows = try Row.fetchCursor(
+            database, sql: "\(done) SELECT segment, start, payload_bytes FROM job WHERE place = 1 AND \(needed)")
+        while let row = try rows.next() {
+            let start: Int64 = row.integer("start")
+            kept[UInt32(truncatingIfNeeded: row.integer("segment")), default: []].append(start..<start + row.integer("payload_bytes"))
+        }
+        try shared.withLock { try $0.payloads.scrub(keeping: kept) }
+        try database.inTransaction(.immediate) {
+            try database.execute(
+                sql: """
+                    \(done) UPDATE job SET payload = NULL WHERE payload IS NOT NULL AND service = (SELECT number FROM name WHERE name = ?)
+                    AND NOT \(needed)
+                    """, arguments: [service])
+            return .commit
+        }
+        try cutLog(database)
+    }
+
+    /// Old pages live on in the log until it is cut, for which no reader may be at work.
+    private func cutLog(_ database: Database) throws {
+        for attempt in 1... {
+            do {
+                try database.checkpoint(.truncate)
+                return
+            } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY || error.resultCode == .SQLITE_LOCKED {
+                guard attempt < 200 else { throw LogInUse() }
+                usleep(10_000)
+            }
+        }
+    }
+
+    /// Readers kept the log from being cut.
+    struct LogInUse: Error, CustomStringConvertible {
+        let description = "the journal's log is being read and can't be emptied; erase again"
     }
 
     private func eraseBody(_ row: Row, _ database: Database) throws {

@@ -33,6 +33,7 @@ extension ReleaseManifest {
         wire.maker = maker
         wire.createdUnixMs = createdUnixMilliseconds
         wire.note = note.prefix(utf8Bytes: Self.noteBytes)
+        if let gate { wire.gate = gate.wire }
         return try FieldChecks(item: "the manifest").bytes(of: wire)
     }
 
@@ -74,7 +75,8 @@ extension ReleaseManifest {
             bits: try checks.required(wire.bits, "bits"), contentSHA256: try checks.digest(wire.contentSha256, "content_sha256"),
             contentBytes: Int(wire.contentBytes), maker: try checks.bounded(wire.maker, "maker"),
             createdUnixMilliseconds: wire.createdUnixMs, goldens: goldens,
-            note: try checks.bounded(wire.note, "note", limit: Self.noteBytes), contentFrom: wire.contentFrom)
+            note: try checks.bounded(wire.note, "note", limit: Self.noteBytes), contentFrom: wire.contentFrom,
+            gate: wire.hasGate ? try GateEvidence(wire.gate, checks) : nil)
     }
 }
 

@@ -24,11 +24,13 @@ package struct ReleaseManifest: Hashable, Sendable {
     package var note: String
     /// The version whose content this one brings back, or promotes from shadow; 0: the content is new.
     package var contentFrom: UInt64
+    /// What a trainer's gate measured; nil where there was none.
+    package var gate: GateEvidence?
 
     package init(
         version: UInt64, parent: UInt64, mode: ReleaseMode, classSet: Provenance, learnedOn: Provenance, model: Provenance, bits: String,
         contentSHA256: Digest, contentBytes: Int, maker: String, createdUnixMilliseconds: Int64, goldens: [GoldenScore], note: String,
-        contentFrom: UInt64 = 0
+        contentFrom: UInt64 = 0, gate: GateEvidence? = nil
     ) {
         self.version = version
         self.parent = parent
@@ -44,6 +46,7 @@ package struct ReleaseManifest: Hashable, Sendable {
         self.goldens = goldens
         self.note = note
         self.contentFrom = contentFrom
+        self.gate = gate
     }
 }
 

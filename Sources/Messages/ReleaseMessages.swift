@@ -21,6 +21,10 @@ package enum ReleaseRequest: Hashable, Sendable {
     case classSet(String)
     /// Its canonical text.
     case putClassSet(String)
+    /// What a worker has answered so far.
+    case report(ScoringReport)
+    /// What all workers have answered for a class set.
+    case scoring(classSet: String)
 
     package func encode() throws(MessageError) -> [UInt8] {
         var wire = P4q_V1_ReleaseRequest()
@@ -40,6 +44,8 @@ package enum ReleaseRequest: Hashable, Sendable {
         case .dropShadow(let name): wire.dropShadow = name
         case .classSet(let name): wire.classSet = name
         case .putClassSet(let text): wire.putClassSet = text
+        case .report(let report): wire.report = report.wire
+        case .scoring(let name): wire.scoring = name
         }
         let bytes = try FieldChecks(item: "the request").bytes(of: wire)
         try MessageError.checkEnvelope(bytes: bytes.count)
@@ -65,6 +71,8 @@ package enum ReleaseRequest: Hashable, Sendable {
         case .dropShadow(let name): self = .dropShadow(classSet: try checks.required(name, "class_set"))
         case .classSet(let name): self = .classSet(try checks.required(name, "class_set"))
         case .putClassSet(let text): self = .putClassSet(try checks.required(text, "class_set", limit: MessageLimits.envelopeBytes))
+        case .report(let report): self = .report(try ScoringReport(report, FieldChecks(item: "the report")))
+        case .scoring(let name): self = .scoring(classSet: try checks.required(name, "class_set"))
         }
     }
 }
@@ -144,6 +152,8 @@ package struct ReleaseReply: Hashable, Sendable {
     package var version: UInt64 = 0
     /// With a snapshot: where the dispatcher publishes events, as it bound them.
     package var events: [String] = []
+    /// Sums over the fleet.
+    package var scoring: [ScoringCounts] = []
 
     package init() {}
 
@@ -170,6 +180,7 @@ package struct ReleaseReply: Hashable, Sendable {
         wire.classSet = classSet
         wire.version = version
         wire.events = events
+        wire.scoring = scoring.map(\.wire)
         return try FieldChecks(item: "the reply").bytes(of: wire)
     }
 
@@ -194,6 +205,7 @@ package struct ReleaseReply: Hashable, Sendable {
         version = wire.version
         try checks.count(wire.events.count, "events", limit: MessageLimits.itemsPerBatch)
         for endpoint in wire.events { events.append(try checks.bounded(endpoint, "events", limit: MessageLimits.uriBytes)) }
+        for item in wire.scoring { scoring.append(try ScoringCounts(item, checks)) }
     }
 }
 

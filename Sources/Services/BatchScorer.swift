@@ -52,8 +52,17 @@ final class BatchScorer: BatchStage {
         for (classifier, indices) in groups {
             let answers = self.answers(classifier, indices, ready, features, width)
             for (index, answer) in zip(indices, answers) { results.append(scored(ready[index].image, classifier, answer, inferStart)) }
-            if let shadow = classifier.shadow, indices.contains(where: { ready[$0].image.item.batchID != Canary.batchID }) {
-                count(classifier, shadow, answers, self.answers(shadow, indices, ready, features, width))
+            // The worker's own test images are nobody's.
+            if indices.allSatisfy({ ready[$0].image.item.batchID == Canary.batchID }) { continue }
+            let shadow = classifier.shadow.flatMap { shadow in
+                agreement(shadow, answers, self.answers(shadow, indices, ready, features, width))
+            }
+            // Classes that jobs bring themselves are as many as there are jobs.
+            if case .inline? = ready[indices[0]].image.item.job.classes { continue }
+            registry.count(classifier, answers, shadow: shadow)
+            if let shadow {
+                registry.count(
+                    classifier.classifier.classSet.name, version: shadow.version, scored: Int(shadow.scored), agreed: Int(shadow.agreed))
             }
         }
         return results
@@ -91,10 +100,12 @@ final class BatchScorer: BatchStage {
         }
     }
 
-    private func count(_ live: LiveClassifier, _ shadow: LiveClassifier, _ answers: [Classification], _ others: [Classification]) {
-        guard let version = shadow.mark?.version else { return }
+    private func agreement(
+        _ shadow: LiveClassifier, _ answers: [Classification], _ others: [Classification]
+    ) -> ScoringCounts.Shadow? {
+        guard let version = shadow.mark?.version else { return nil }
         let agreed = zip(answers, others).count { $0.predictions.first?.index == $1.predictions.first?.index }
-        registry.count(live.classifier.classSet.name, version: version, scored: answers.count, agreed: agreed)
+        return ScoringCounts.Shadow(version: version, scored: UInt64(answers.count), agreed: UInt64(agreed))
     }
 
     private func encode(_ crops: [[UInt8]], width: Int) -> UnsafeMutableBufferPointer<Float> {

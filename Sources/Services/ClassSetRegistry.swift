@@ -20,6 +20,7 @@ package final class ClassSetRegistry: Sendable {
         var inlineOrder: [ClassSelection] = []
         var wanted: Set<String> = []
         var shadowed: [String: ShadowCount] = [:]
+        var tally = ScoringTally()
     }
 
     /// What the classifiers are made of.
@@ -167,7 +168,23 @@ package final class ClassSetRegistry: Sendable {
     /// Nobody has it.
     package func stopWanting(_ name: String) { _ = state.withLock { $0.wanted.remove(name) } }
 
-    // MARK: Shadows
+    // MARK: Counts
+
+    /// Counts a batch's answers for a named class set.
+    func count(_ live: LiveClassifier, _ answers: [Classification], shadow: ScoringCounts.Shadow?) {
+        let set = live.classifier.classSet
+        let found = answers.compactMap { answer in
+            answer.predictions.first.map { (best: $0.index, confidence: $0.probability, isUnknown: answer.isUnknown) }
+        }
+        state.withLock {
+            $0.tally.add(
+                Provenance(set.name, hex: set.sha256), release: live.mark?.version ?? 0, classes: set.classes.count, answers: found,
+                shadow: shadow)
+        }
+    }
+
+    /// What was answered so far, by class set and release.
+    var scoring: [ScoringCounts] { state.withLock { $0.tally.counts } }
 
     /// Counts answers for which a shadow was asked as well.
     func count(_ name: String, version: UInt64, scored: Int, agreed: Int) {

@@ -64,7 +64,8 @@ extension ExampleStore {
                     try Int64.fetchAll(
                         database, sql: "SELECT run FROM run_example JOIN run ON run.id = run WHERE hash = ? AND state = 'training'",
                         arguments: [hash]))
-                try database.execute(sql: "DELETE FROM run_example WHERE hash = ?", arguments: [hash])
+                try database.execute(
+                    sql: "DELETE FROM run_example WHERE hash = :hash; DELETE FROM run_answer WHERE hash = :hash", arguments: ["hash": hash])
             }
             for run in runs {
                 try database.execute(
@@ -80,9 +81,15 @@ extension ExampleStore {
 
     /// Nothing that was deleted stays in the write-ahead log.
     private func emptyLog() throws {
-        try queue.writeWithoutTransaction { database in
-            _ = try Row.fetchAll(database, sql: "PRAGMA wal_checkpoint(TRUNCATE)")
+        for _ in 0..<200 {
+            let isBusy = try queue.writeWithoutTransaction { database -> Bool in
+                try Row.fetchOne(database, sql: "PRAGMA wal_checkpoint(TRUNCATE)")?["busy"] ?? false
+            }
+            if !isBusy { return }
+            // Somebody reads: p4q report, p4q label stats.
+            usleep(10_000)
         }
+        throw TrainingError.unusableFolder(path: folder.path, reason: "its log is being read and can't be emptied")
     }
 
     /// Where a run keeps its state.

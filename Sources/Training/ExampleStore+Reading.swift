@@ -56,12 +56,15 @@ extension ExampleStore {
         try queue.read { try Int.fetchOne($0, sql: "SELECT count FROM change WHERE class_set = ?", arguments: [classSet]) ?? 0 }
     }
 
-    /// Every example of a class set that changed behind `changes`, oldest change first.
-    func examples(classSet: String, changedAfter changes: Int) throws -> [LabelledExample] {
+    /// Every example of a class set that changed behind `changes`, oldest change first; without those that a run has listed, if one is given.
+    func examples(classSet: String, changedAfter changes: Int, unlistedIn run: Int64 = 0) throws -> [LabelledExample] {
         try queue.read { database in
             try Row.fetchAll(
-                database, sql: "SELECT * FROM example WHERE class_set = ? AND changed > ? ORDER BY changed",
-                arguments: [classSet, changes]
+                database,
+                sql: """
+                    SELECT * FROM example WHERE class_set = ? AND changed > ?
+                    AND hash NOT IN (SELECT hash FROM run_example WHERE run = ?) ORDER BY changed
+                    """, arguments: [classSet, changes, run]
             ).map(Self.example)
         }
     }

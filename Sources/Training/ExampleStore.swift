@@ -12,8 +12,9 @@ package final class ExampleStore: Sendable {
         package var perClass = 2000
         /// Held-out examples a class.
         package var heldOutPerClass = 500
-        /// The share of names that is held out; fixed when the folder is made.
-        package var heldOutShare = 0.2
+        /// The share of names that is held out; fixed when the folder is made. 0.4: of 1,000 labels 400 decide, and show a gain of five points beyond
+        /// chance (six of six draws of labels of the built-in model's field domain; four of six with 0.3, two with 0.2).
+        package var heldOutShare = 0.4
         /// Keep the images themselves, for the report's thumbnails.
         package var keepsImages = false
 
@@ -91,6 +92,7 @@ package final class ExampleStore: Sendable {
         let queue = try DatabaseQueue(path: folder.appendingPathComponent("examples.sqlite").path, configuration: configuration)
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1") { try $0.execute(sql: schema) }
+        migrator.registerMigration("2") { try $0.execute(sql: answersSchema) }
         try migrator.migrate(queue)
         return queue
     }
@@ -120,6 +122,17 @@ package final class ExampleStore: Sendable {
           run INTEGER NOT NULL, hash BLOB NOT NULL, label TEXT NOT NULL, digest BLOB NOT NULL, held_out BOOLEAN NOT NULL,
           PRIMARY KEY (run, hash)) WITHOUT ROWID;
         CREATE INDEX run_example_hash ON run_example (hash);
+        """
+
+    private static let answersSchema = """
+        -- What held-out examples were answered with when a run was decided on; answers are places in the class set.
+        CREATE TABLE run_answer (
+          run INTEGER NOT NULL, hash BLOB NOT NULL, label TEXT NOT NULL, untuned INTEGER NOT NULL, before INTEGER NOT NULL,
+          after INTEGER NOT NULL, confidence_before DOUBLE NOT NULL, confidence_after DOUBLE NOT NULL,
+          PRIMARY KEY (run, hash)) WITHOUT ROWID;
+        CREATE INDEX run_answer_hash ON run_answer (hash);
+        CREATE TABLE event (
+          id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, class_set TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL);
         """
 
     /// The split's share, as it was fixed when the folder was made. Throws for another model's features.

@@ -93,11 +93,12 @@ package struct Retrainer: Sendable {
         }
         let (family, test) = try store.nextTest(classSet: classSet.name, heldOut: heldOut.count, before: run.id)
         let untuned = try answers(untunedHead(), heldOut)
+        let before = try inService.flatMap { try answers(inService: $0, heldOut) } ?? untuned
+        let after = try answers(head(candidate), heldOut, temperature: Double(candidate.temperature))
         let verdict = gate.decide(
-            candidate: try answers(head(candidate), heldOut, temperature: Double(candidate.temperature)),
-            uncorrected: try answers(head(candidate), heldOut),
-            inService: try inService.flatMap { try answers(inService: $0, heldOut) } ?? untuned, untuned: untuned,
+            candidate: after, uncorrected: try answers(head(candidate), heldOut), inService: before, untuned: untuned,
             names: classSet.classes.map(\.name), test: test)
+        try store.keepAnswers(run.id, heldOut, untuned: untuned, before: before, after: after)
         try store.decide(run.id, verdict, parent: version, family: family)
         return verdict
     }
@@ -150,7 +151,7 @@ package struct Retrainer: Sendable {
         ScoringHead(adapter: content.tuning.adapter, textFeatures: content.textFeatures, scale: student.scale)
     }
 
-    private func untunedHead() throws -> ScoringHead {
+    func untunedHead() throws -> ScoringHead {
         guard let text = student.text else { throw TuningError.noTextTower(model: student.name) }
         return ScoringHead(adapter: nil, textFeatures: try text.compute(for: classSet, pool: pool), scale: student.scale)
     }
@@ -163,7 +164,7 @@ package struct Retrainer: Sendable {
         return try answers(head, heldOut, temperature: Double(content.temperature))
     }
 
-    private func answers(_ head: ScoringHead, _ heldOut: [LabelledExample], temperature: Double = 1) throws -> HeldOutAnswers {
+    func answers(_ head: ScoringHead, _ heldOut: [LabelledExample], temperature: Double = 1) throws -> HeldOutAnswers {
         HeldOutAnswers(
             logits: head.logits(heldOut.flatMap { $0.features.prefix(width) }), labels: labels(heldOut),
             classes: classSet.classes.count, temperature: temperature)

@@ -18,7 +18,7 @@ struct P4Q: AsyncParsableCommand {
             """,
         version: "p4q \(ProcessMetrics.version)",
         subcommands: [
-            Classify.self, Evaluate.self, Quantize.self, Tune.self, Train.self, Label.self, Draw.self, Pretrain.self,
+            Classify.self, Evaluate.self, Quantize.self, Tune.self, Train.self, Label.self, Report.self, Draw.self, Pretrain.self,
             Dispatch.self, Worker.self, Push.self, Collect.self, Serve.self, Queue.self, Sinks.self, Releases.self, Journal.self, Keys.self,
             Status.self, Top.self, Config.self,
             Model.self, Embed.self, Tokenize.self, Preprocess.self,

@@ -10,9 +10,10 @@ import TestSupport
 import Testing
 import Training
 import Transport
+import Tuning
 
 /// A model, a class set of three colours, and pictures of them.
-private struct TrainerPlace {
+struct TrainerPlace {
     static let colours: [(name: String, rgb: [Int])] = [("red", [200, 60, 60]), ("green", [60, 200, 60]), ("blue", [60, 60, 200])]
 
     let folder: TemporaryFolder
@@ -130,7 +131,7 @@ private struct FieldPlace {
     @Test func `labels become a better release, harmful ones don't, and what is forgotten is gone`() async throws {
         let place = try FieldPlace()
         let dispatcher = try await RunningDispatcher(place.folder)
-        let pictures = try await place.pictures("good", count: 2200, seed: 21)
+        let pictures = try await place.pictures("good", count: 1000, seed: 21)
         try place.folder.write("good/fish/torn.png", [0x89, 0x50, 0x4E])
         try FileManager.default.createDirectory(atPath: pictures + "/purple", withIntermediateDirectories: true)
         try place.folder.write("good/purple/1.png", Pictures.png)
@@ -141,9 +142,9 @@ private struct FieldPlace {
         #expect(made["result"] as? String == "published" && made["version"] as? Int == 1, "\(made)")
         let (before, after) = (try #require(made["right_before"] as? Int), try #require(made["right_after"] as? Int))
         #expect(after > before && (made["p"] as? Double ?? 1) < 0.025, "\(made)")
-        let outcomes = try await dispatcher.run(["collect", "--count", "2202", "--timeout", "30"])
+        let outcomes = try await dispatcher.run(["collect", "--count", "1002", "--timeout", "30"])
         let lines = outcomes.output.split(separator: "\n")
-        #expect(lines.count == 2202 && lines.count { $0.contains(#""effect":"kept""#) } == 2200)
+        #expect(lines.count == 1002 && lines.count { $0.contains(#""effect":"kept""#) } == 1000)
         #expect(lines.count { $0.contains(#""code":"label.unknown""#) } == 1 && lines.count { $0.contains(#""code":"decode."#) } == 1)
         #expect(try await place.trainOnce(dispatcher.endpoint)["result"] as? String == "nothing_new")
 
@@ -201,13 +202,17 @@ private struct FieldPlace {
         let dispatcher = try await RunningDispatcher(place.folder)
         #expect(try await dispatcher.run(["sinks", "add", "all", "--exclusive"]).code == 0)
         let kills = Self.isLong ? 100 : 6
+        let each = Self.isLong ? 110 : 220
         var pushed = 0
+        // The same moments in every run.
+        var moment: UInt64 = 7
         for kill in 0..<kills {
-            let folder = try await place.pictures("k\(kill)", count: 220, seed: kill + 100)
+            let folder = try await place.pictures("k\(kill)", count: each, seed: kill + 100)
             #expect(try await dispatcher.run(["label", "push", folder]).code == 0)
-            pushed += 220
-            let trainer = try Program(place.trainArguments(dispatcher.endpoint, ["--after", "100"]))
-            try await Task.sleep(for: .milliseconds(Int.random(in: 300...2500)))
+            pushed += each
+            let trainer = try Program(place.trainArguments(dispatcher.endpoint, ["--after", "50"]))
+            moment = moment &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            try await Task.sleep(for: .milliseconds(300 + Int(moment >> 33) % 3000))
             Glibc.kill(trainer.process.processIdentifier, SIGKILL)
             _ = await trainer.wait()
         }
@@ -230,6 +235,14 @@ private struct FieldPlace {
         let client = try DispatcherClient(
             to: try Endpoint(dispatcher.endpoint, default: .connect), in: context, options: SocketOptions())
         #expect(try client.releaseState(of: FieldPlace.set)?.last == UInt64(versions.count))
+        // Each release is whole.
+        for entry in try client.releases(of: FieldPlace.set) where entry.isKept {
+            let file = place.folder.url.appendingPathComponent("content")
+            try client.download(entry.release.unverifiedManifest(), to: file)
+            _ = try ReleaseContent(contentsOf: file)
+            try FileManager.default.removeItem(at: file)
+        }
+        print("\(kills) kills, \(pushed) labels, \(runs.count) runs, \(versions.count) releases")
         #expect(await dispatcher.stop() == 0)
     }
 }

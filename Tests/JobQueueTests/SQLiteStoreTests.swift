@@ -176,6 +176,50 @@ import Testing
         try await store.close()
     }
 
+    @Test func `leftovers of finished jobs can be overwritten, and what is still needed stays`() async throws {
+        let folder = try TemporaryFolder()
+        let store = try SQLiteStore(folder: folder.journal)
+        let batches = BatchMaker(epoch: try await store.open(partition).epoch)
+        let padding = [UInt8](repeating: 1, count: 2000)
+        let marks = (1...6).map { "marker-\($0)-of-this-test" }
+        try await store.commit(
+            batches.batch { batch in
+                batch.names = [.init(number: 0, name: "p"), .init(number: 1, name: "classify")]
+                // Three in a file with others, one in its row, one in a file of its own, one more with others.
+                batch.accepted = [
+                    batches.job(1, payload: padding + Array(marks[0].utf8)), batches.job(2, payload: padding + Array(marks[1].utf8)),
+                    batches.job(3, payload: padding + Array(marks[2].utf8)), batches.job(4, payload: Array(marks[3].utf8)),
+                    batches.job(5, payload: [UInt8](repeating: 2, count: 300_000) + Array(marks[4].utf8)),
+                    batches.job(6, payload: padding + Array(marks[5].utf8)),
+                ]
+            })
+        #expect(try found(marks, in: folder.journal) == marks)
+        try await store.commit(
+            batches.batch {
+                $0.finished = [
+                    batches.finish(1, 1), batches.finish(3, 2), batches.finish(4, 3), batches.finish(5, 4),
+                    batches.finish(6, 5, .dead(.crash)),
+                ]
+            })
+        // Finished is not erased.
+        #expect(try found(marks, in: folder.journal).contains(marks[0]))
+        try await store.eraseLeftovers(of: "classify", in: partition)
+        #expect(try found(marks, in: folder.journal) == [marks[1], marks[5]])
+        for job in [2, 6] as [UInt64] {
+            guard case .intact = try await store.contents(of: [JobNumber(job)], in: partition)[0] else { return fail("job \(job) is gone") }
+        }
+        // New payloads come behind what was overwritten, and the last ones to go leave nothing either.
+        try await store.commit(batches.batch { $0.accepted = [batches.job(7, payload: padding + Array("marker-7".utf8))] })
+        guard case .intact = try await store.contents(of: [JobNumber(7)], in: partition)[0] else { return fail("job 7 is gone") }
+        #expect(try await store.removeDeadLetters([JobNumber(6)], in: partition) == 1)
+        try await store.commit(batches.batch { $0.finished = [batches.finish(2, 6), batches.finish(7, 7)] })
+        try await store.eraseLeftovers(of: "classify", in: partition)
+        #expect(try found(marks + ["marker-7"], in: folder.journal) == [])
+        try await store.commit(batches.batch { $0.accepted = [batches.job(8, payload: padding + Array("marker-8".utf8))] })
+        guard case .intact = try await store.contents(of: [JobNumber(8)], in: partition)[0] else { return fail("job 8 is gone") }
+        try await store.close()
+    }
+
     private func found(_ marks: [String], in folder: String) throws -> [String] {
         let files = try FileManager.default.subpathsOfDirectory(atPath: folder).filter { !$0.hasSuffix("ballast") }
         let bytes = files.compactMap { FileManager.default.contents(atPath: folder + "/" + $0) }

@@ -12,6 +12,7 @@ import Transport
 import Tuning
 
 @Suite(.serialized) struct ReleaseTests {
+    private static let isLong = ProcessInfo.processInfo.environment["P4Q_LONG"] != nil
     private static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
     private func follower(_ world: ReleaseWorld, _ dispatcher: LocalDispatcher, _ context: ZeroMQContext, _ registry: ClassSetRegistry)
@@ -70,6 +71,82 @@ import Tuning
             #expect(follower.counters.refused.isEmpty && follower.counters.gaps == 0)
             follower.stop()
         }
+        await dispatcher.stop()
+    }
+
+    @Test func `within a second of a publication every worker scores with it`() async throws {
+        let world = try ReleaseWorld()
+        let context = try ZeroMQContext()
+        let dispatcher = try await LocalDispatcher(MemoryStore(), context)
+        let publisher = DispatcherReleasePublisher(
+            dispatcher: dispatcher.endpoint, socketOptions: SocketOptions(), context: context, key: world.key, model: world.model,
+            pool: .serial)
+        let newest = Mutex([UInt64](repeating: 0, count: 4))
+        let isDone = Atomic<Bool>(false)
+        var (followers, pipelines, feeders): ([ReleaseFollower], [ClassificationPipeline], [Thread]) = ([], [], [])
+        for worker in 0..<4 {
+            let registry = registry(world)
+            followers.append(try follower(world, dispatcher, context, registry))
+            let pipeline = try ClassificationPipeline(
+                model: world.model, registry: registry, settings: .init(worker: "w\(worker)", decodeThreads: 1), pool: .serial
+            ) { batches in
+                let version = batches.flatMap(\.results).compactMap(\.release?.version).max() ?? 0
+                newest.withLock { $0[worker] = max($0[worker], version) }
+            }
+            pipelines.append(pipeline)
+            let feeder = Thread {
+                while !isDone.load(ordering: .relaxed) {
+                    _ = pipeline.submit(ClassificationJob(Job(id: "1", classes: .named("pets", sha256: nil)), payload: .data(Picture.data)))
+                    Thread.sleep(forTimeInterval: 0.002)
+                }
+            }
+            feeder.start()
+            feeders.append(feeder)
+        }
+        for follower in followers { await follower.synchronize(within: .seconds(10)) }
+        try await Task.sleep(for: .milliseconds(800))
+        var slowest = Duration.zero
+        for version in UInt64(1)...8 {
+            let content = try world.content(version)
+            let start = ContinuousClock.now
+            _ = try await publisher.publish(content, parent: version - 1, mode: .live, note: "")
+            #expect(await wait { newest.withLock { $0.allSatisfy { $0 == version } } } != nil)
+            slowest = max(slowest, ContinuousClock.now - start)
+        }
+        print("from publish to the first answer of each of four workers under load, slowest of 8: \(slowest)")
+        #expect(slowest < .seconds(1))
+        isDone.store(true, ordering: .relaxed)
+        while !feeders.allSatisfy(\.isFinished) { try await Task.sleep(for: .milliseconds(5)) }
+        for pipeline in pipelines { pipeline.finish() }
+        for follower in followers { follower.stop() }
+        await dispatcher.stop()
+    }
+
+    @Test func `a dispatcher sums up what its workers answer, and how they agree on a shadow`() async throws {
+        let world = try ReleaseWorld()
+        let context = try ZeroMQContext()
+        let dispatcher = try await LocalDispatcher(MemoryStore(), context)
+        let publisher = DispatcherReleasePublisher(
+            dispatcher: dispatcher.endpoint, socketOptions: SocketOptions(), context: context, key: world.key, model: world.model,
+            pool: .serial)
+        _ = try await publisher.publish(world.content(1), parent: 0, mode: .live, note: "")
+        _ = try await publisher.publish(world.content(2), parent: 1, mode: .shadow, note: "")
+        let registries = (0..<3).map { _ in registry(world) }
+        let followers = try registries.map { try follower(world, dispatcher, context, $0) }
+        for follower in followers { await follower.synchronize(within: .seconds(10)) }
+        for (place, registry) in registries.enumerated() {
+            for _ in 0...place { _ = try score(world, registry, set: "pets") }
+        }
+        var sum: ScoringCounts?
+        for _ in 0..<100 where sum?.total != 6 {
+            try await Task.sleep(for: .milliseconds(100))
+            sum = try await publisher.scoring(classSet: "pets").last
+        }
+        let counts = try #require(sum)
+        #expect(counts.release == 1 && counts.total == 6 && counts.answers.reduce(0, +) == 6 && counts.answers.max() == 6)
+        #expect(counts.shadow?.version == 2 && counts.shadow?.scored == 6)
+        #expect([0, 6].contains(counts.shadow?.agreed))
+        for follower in followers { follower.stop() }
         await dispatcher.stop()
     }
 
@@ -181,8 +258,17 @@ import Tuning
         let olderEpoch = try await older.open(PartitionID()).epoch
         let manifest = try world.manifest(good, 2)
         try await world.plant(older, olderEpoch, world.key.sign(manifest), manifest, content: good.encoded(), set: good.classSet)
-        let second = try await LocalDispatcher(
-            older, context, endpoints: ("@" + dispatcher.endpoint.address, "@" + dispatcher.events.address))
+        var replacement: LocalDispatcher?
+        for attempt in 1...50 where replacement == nil {
+            do {
+                replacement = try await LocalDispatcher(
+                    older, context, endpoints: ("@" + dispatcher.endpoint.address, "@" + dispatcher.events.address))
+            } catch is TransportError where attempt < 50 {
+                // The first one's sockets close in the background.
+                try await Task.sleep(for: .milliseconds(100))
+            }
+        }
+        let second = try #require(replacement)
         #expect(await wait { follower.counters.refused["release.older"] ?? 0 > 0 } != nil)
         #expect(registry.versions == ["good": 3])
         follower.stop()
@@ -226,7 +312,7 @@ import Tuning
 
     /// 1,000 with `deploy/test --long`, 60 otherwise.
     @Test func `under load every answer is wholly by the release that it names, and memory stays flat`() async throws {
-        let swaps = ProcessInfo.processInfo.environment["P4Q_LONG"] != nil ? 1000 : 60
+        let swaps = Self.isLong ? 1000 : 60
         let world = try ReleaseWorld()
         let releases = try (0..<10).map { try world.release(UInt64($0), version: UInt64($0 + 1), temperature: 1 + Float($0) / 8) }
         let expected = try releases.map { try Offline(world, $0.content).cosines(topK: 4) }
@@ -235,7 +321,7 @@ import Tuning
         let other = try ReleaseWorld.classSet("farm", ["cow", "ewe"])
         try registry.put(other)
         try registry.install(releases[0])
-        let found = Mutex<[(version: UInt64, cosines: [Float], set: String)]>([])
+        let tally = Mutex((answers: 0, mixed: 0, versions: Set<UInt64>()))
         let wrong = Mutex<[String]>([])
         let pipeline = try ClassificationPipeline(
             model: world.model, registry: registry, settings: .init(worker: "w", decodeThreads: 1), pool: .serial
@@ -246,7 +332,14 @@ import Tuning
                     continue
                 }
                 let cosines = predictions.sorted { $0.index < $1.index }.map(\.cosine)
-                found.withLock { $0.append((result.release?.version ?? 0, cosines, result.classSet?.name ?? "")) }
+                let version = result.release?.version ?? 0
+                // Counted at once, so that the test's own memory does not grow.
+                let isRight = result.classSet?.name == "farm" ? version == 0 : expected[Int(version) - 1] == cosines
+                tally.withLock { tally in
+                    tally.answers += 1
+                    tally.mixed += isRight ? 0 : 1
+                    tally.versions.insert(version)
+                }
             }
         }
         let isDone = Atomic<Bool>(false)
@@ -269,18 +362,18 @@ import Tuning
             var manifest = source.manifest
             manifest.version = UInt64(swap % releases.count + 1)
             try registry.install(try LiveRelease(manifest, content, model: world.model, pool: .serial))
-            if swap % max(swaps / 10, 1) == 0 { resident.append(Self.residentKilobytes) }
+            if swap % max(swaps / 20, 1) == 0 { resident.append(Self.residentKilobytes) }
             try await Task.sleep(for: .milliseconds(3))
         }
         isDone.store(true, ordering: .relaxed)
         while !feeder.isFinished { try await Task.sleep(for: .milliseconds(5)) }
         pipeline.finish()
-        let answers = found.withLock { $0 }
-        #expect(wrong.withLock { $0 }.isEmpty && answers.count == submitted.load(ordering: .relaxed))
-        #expect(answers.allSatisfy { $0.set == "farm" ? $0.version == 0 : expected[Int($0.version) - 1] == $0.cosines })
-        #expect(Set(answers.map(\.version)).count == releases.count + 1)
-        print("\(swaps) swaps, \(answers.count) answers, resident KiB: \(resident)")
-        #expect((resident.last ?? 0) - resident[resident.count / 2] < 8192)
+        let (answers, mixed, versions) = tally.withLock { $0 }
+        #expect(wrong.withLock { $0 }.isEmpty && answers == submitted.load(ordering: .relaxed) && mixed == 0)
+        #expect(versions.count == releases.count + 1)
+        print("\(swaps) swaps, \(answers) answers, resident KiB: \(resident)")
+        // Behind the first tenth everything has its memory.
+        if Self.isLong { #expect((resident.last ?? 0) - resident[2] < 2048) } else { #expect((resident.last ?? 0) - resident[10] < 8192) }
     }
 
     @Test func `a shadow is asked beside the live one, counted, and ends when it is promoted`() async throws {

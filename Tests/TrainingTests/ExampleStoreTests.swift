@@ -66,7 +66,7 @@ func example(_ id: String, _ label: String, at labelled: Int64 = 1, image: [UInt
         let store = try StoreFolder().open()
         _ = try store.learn((0..<1000).map { example("\($0)", $0 % 2 == 0 ? "cat" : "dog") })
         let heldOut = try store.labelCounts().map(\.heldOut).reduce(0, +)
-        #expect((150...250).contains(heldOut), "\(heldOut)")
+        #expect((350...450).contains(heldOut), "\(heldOut)")
         let run = try store.beginRun(classSet: "s", sha256: "", labels: ["cat", "dog"], seed: 0)
         let before = Set(try #require(try store.examples(run: run.id, heldOut: true)).map(\.id))
         _ = try store.learn((0..<1000).map { example("\($0)", "cat", at: 2) })

@@ -92,6 +92,28 @@ import Tuning
         #expect(Double(published) / Double(families) < 0.06, "\(published) of \(families)")
     }
 
+    /// Candidates that differ from the one in service on every tenth example, to the better as often as to the worse. The first test of a family has
+    /// the level 0.025; three standard deviations above it are 103 of 3,000.
+    @Test func `of candidates without any gain the whole gate lets through no more than its first level`() {
+        var random = Random(state: 3)
+        let labels = (0..<300).map { $0 % 4 }
+        let accepted = (0..<3000).count { _ in
+            var (before, after) = (labels, labels)
+            for (index, label) in labels.enumerated() {
+                let wrong = (label + 1) % 4
+                if random.uniform() < 0.1 {
+                    (before[index], after[index]) = random.uniform() < 0.5 ? (label, wrong) : (wrong, label)
+                } else if random.uniform() < 0.3 {
+                    (before[index], after[index]) = (wrong, wrong)
+                }
+            }
+            return decide(labels: labels, before: before, after: after).isAccepted
+        }
+        #expect(accepted < 103, "\(accepted) of 3000")
+        // It can be seen to let something through: 2.5 % at most, and not nothing.
+        #expect(accepted > 10, "\(accepted) of 3000")
+    }
+
     @Test func `the temperature undoes a known distortion, and makes the labels most likely`() {
         var random = Random(state: 5)
         var (logits, labels): ([Float], [Int]) = ([], [])
@@ -121,15 +143,74 @@ import Tuning
         #expect(Calibrating.unknownThreshold(wrong, precision: 0.5) == nil)
     }
 
-    @Test func `drift is seen where a distribution moves, and not in what chance makes`() {
+    /// Samples of one distribution, of many shapes and sizes: how often a drift is seen that is not there. The limit on the stability index (0.25)
+    /// and the level of the chi-square test (0.001) both have to be passed; 30,000 comparisons.
+    @Test func `a drift that is not there is seen in fewer than one of 1,000 comparisons`() {
+        var random = Random(state: 9)
+        for (bins, reference, recent) in [(2, 100, 100), (10, 300, 500), (10, 60, 500), (55, 300, 500), (55, 1000, 100), (400, 900, 500)] {
+            // Some classes are rare, as they are.
+            let weights = (0..<bins).map { 1 / Double($0 / 3 + 1) }
+            let whole = weights.reduce(0, +)
+            func draw(_ count: Int) -> [Int] {
+                var found = [Int](repeating: 0, count: bins)
+                for _ in 0..<count {
+                    var (place, left) = (0, random.uniform() * whole)
+                    while place < bins - 1, left > weights[place] { (left, place) = (left - weights[place], place + 1) }
+                    found[place] += 1
+                }
+                return found
+            }
+            let alarms = (0..<5000).count { _ in Drift(reference: draw(reference), recent: draw(recent)).hasMoved }
+            // Five are expected at the level; three standard deviations above are twelve.
+            #expect(alarms < 12, "\(bins) bins, \(reference) and \(recent): \(alarms) of 5000")
+        }
+    }
+
+    @Test func `a drift that is there is seen`() {
+        var random = Random(state: 10)
+        // Half of what comes is of a tenth of the classes.
+        let seen = (0..<500).count { _ in
+            var (old, new) = ([Int](repeating: 0, count: 20), [Int](repeating: 0, count: 20))
+            for _ in 0..<300 { old[Int(random.uniform() * 20)] += 1 }
+            for _ in 0..<500 { new[Int(random.uniform() * (random.uniform() < 0.45 ? 2 : 20))] += 1 }
+            return Drift(reference: old, recent: new).hasMoved
+        }
+        #expect(seen > 495, "\(seen) of 500")
         #expect(Drift(reference: [500, 300, 200], recent: [0, 30, 70]).hasMoved)
         #expect(!Drift(reference: [500, 300, 200], recent: [50, 30, 20]).hasMoved)
-        var random = Random(state: 9)
-        let moved = (0..<500).count { _ in
-            var recent = [Int](repeating: 0, count: 10)
-            for _ in 0..<100 { recent[Int(random.uniform() * 10)] += 1 }
-            return Drift(reference: [Int](repeating: 100, count: 10), recent: recent).hasMoved
+    }
+
+    /// One degree of freedom is `erfc(sqrt(x / 2))`, two are `exp(-x / 2)`.
+    @Test func `the chi-square test has the values of its closed forms`() {
+        // Statistics of 3.9984 and 1.0025, by hand.
+        let p = Drift(reference: [50, 50], recent: [64, 36]).p
+        #expect(abs(p - 0.0454) < 5e-4, "\(p)")
+        #expect(abs(Drift(reference: [100, 100, 100], recent: [90, 110, 100]).p - 0.6058) < 2e-3)
+        #expect(Drift(reference: [], recent: []).p == 1 && Drift(reference: [3, 0], recent: [0, 0]).p == 1)
+    }
+
+    @Test func `a shadow is promoted, dropped or waited for as the rule says`() {
+        let rules = ShadowRules()
+        func decide(_ scored: Int, _ agreed: Int, labels: Int = 0, gained: Int = 0, lost: Int = 0) -> ShadowRules.Decision {
+            rules.decide(.init(scored: scored, agreed: agreed, labels: labels, gained: gained, lost: lost))
         }
-        #expect(moved < 10, "\(moved) of 500")
+        func isPromoted(_ decision: ShadowRules.Decision) -> Bool { if case .promote = decision { true } else { false } }
+        func isDropped(_ decision: ShadowRules.Decision) -> Bool { if case .drop = decision { true } else { false } }
+        #expect(decide(999, 999) == .wait)
+        #expect(isPromoted(decide(1000, 900)))
+        #expect(isDropped(decide(1000, 499)))
+        #expect(decide(5000, 4500, labels: 20) == .wait)
+        #expect(isPromoted(decide(1000, 900, labels: 50, gained: 4, lost: 2)))
+        // Worse on labels: at once, however few images were scored.
+        #expect(isDropped(decide(0, 0, labels: 50, gained: 1, lost: 9)))
+        #expect(isPromoted(decide(1000, 900, labels: 50, gained: 3, lost: 6)))
+        // A shadow that is as good is dropped for its labels no more often than the level says.
+        var random = Random(state: 11)
+        let dropped = (0..<4000).count { _ in
+            let changed = 20
+            let gained = (0..<changed).count { _ in random.uniform() < 0.5 }
+            return isDropped(decide(0, 0, labels: 200, gained: gained, lost: changed - gained))
+        }
+        #expect(dropped < 240, "\(dropped) of 4000")
     }
 }

@@ -177,11 +177,62 @@ nonisolated struct P4q_V1_ReleaseManifest: @unchecked Sendable {
     set {_uniqueStorage()._note = newValue}
   }
 
+  /// What a trainer's gate measured; left out where there was none.
+  var gate: P4q_V1_GateEvidence {
+    get {_storage._gate ?? P4q_V1_GateEvidence()}
+    set {_uniqueStorage()._gate = newValue}
+  }
+  /// Returns true if `gate` has been explicitly set.
+  var hasGate: Bool {_storage._gate != nil}
+  /// Clears the value of `gate`. Subsequent reads from it will return its default value.
+  mutating func clearGate() {_uniqueStorage()._gate = nil}
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// The figures that a gate let a release through on. Counts are of held-out examples.
+nonisolated struct P4q_V1_GateEvidence: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// The trainer's number of the run.
+  var run: UInt64 = 0
+
+  var examples: UInt32 = 0
+
+  /// Right answers of the release in service, of this one, and of the model without a tuning.
+  var before: UInt32 = 0
+
+  var after: UInt32 = 0
+
+  var untuned: UInt32 = 0
+
+  /// Right by this one alone, and by the one before alone.
+  var gained: UInt32 = 0
+
+  var lost: UInt32 = 0
+
+  /// Of McNemar's exact test, and what it had to stay below.
+  var p: Double = 0
+
+  var level: Double = 0
+
+  /// The test's number in its family.
+  var test: UInt32 = 0
+
+  /// Expected calibration errors.
+  var calibrationErrorBefore: Double = 0
+
+  var calibrationErrorAfter: Double = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
 }
 
 /// The answer for one of the pictures that every program has.
@@ -357,6 +408,24 @@ nonisolated struct P4q_V1_ReleaseRequest: Sendable {
     set {call = .putClassSet(newValue)}
   }
 
+  /// From workers, every few seconds.
+  var report: P4q_V1_ScoringReport {
+    get {
+      if case .report(let v)? = call {return v}
+      return P4q_V1_ScoringReport()
+    }
+    set {call = .report(newValue)}
+  }
+
+  /// A class set's name: what all workers have answered for it.
+  var scoring: String {
+    get {
+      if case .scoring(let v)? = call {return v}
+      return String()
+    }
+    set {call = .scoring(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Call: Equatable, Sendable {
@@ -372,6 +441,10 @@ nonisolated struct P4q_V1_ReleaseRequest: Sendable {
     case classSet(String)
     /// A class set's canonical text: from now on it is the one of its name.
     case putClassSet(String)
+    /// From workers, every few seconds.
+    case report(P4q_V1_ScoringReport)
+    /// A class set's name: what all workers have answered for it.
+    case scoring(String)
 
   }
 
@@ -447,12 +520,72 @@ nonisolated struct P4q_V1_ReleaseReply: Sendable {
   /// The version that stands in the way, or was made.
   var version: UInt64 = 0
 
+  /// Sums over the fleet.
+  var scoring: [P4q_V1_ScoringCounts] = []
+
   /// With a snapshot: where the dispatcher publishes events, as it bound them; a wildcard stands for the host that the asker reached it at.
   var events: [String] = []
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
+}
+
+/// What a worker has answered since it started.
+nonisolated struct P4q_V1_ScoringReport: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Another name at each start.
+  var worker: String = String()
+
+  var counts: [P4q_V1_ScoringCounts] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// Answers for one class set by one release. They only grow.
+nonisolated struct P4q_V1_ScoringCounts: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var classSet: P4q_V1_ClassSetReference {
+    get {_classSet ?? P4q_V1_ClassSetReference()}
+    set {_classSet = newValue}
+  }
+  /// Returns true if `classSet` has been explicitly set.
+  var hasClassSet: Bool {self._classSet != nil}
+  /// Clears the value of `classSet`. Subsequent reads from it will return its default value.
+  mutating func clearClassSet() {self._classSet = nil}
+
+  /// 0: the model's own.
+  var release: UInt64 = 0
+
+  /// First answers by class, in the order of the class set.
+  var answers: [UInt64] = []
+
+  /// The same by confidence, in ten bins of equal width.
+  var confidences: [UInt64] = []
+
+  /// Of them, those that were called unknown.
+  var unknown: UInt64 = 0
+
+  /// The shadow that was asked too, how often, and how often it gave the same answer; 0: none.
+  var shadow: UInt64 = 0
+
+  var shadowScored: UInt64 = 0
+
+  var shadowAgreed: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _classSet: P4q_V1_ClassSetReference? = nil
 }
 
 /// A release in a list.
@@ -517,7 +650,7 @@ nonisolated extension P4q_V1_ReleaseMode: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension P4q_V1_ReleaseManifest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ReleaseManifest"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}parent\0\u{1}mode\0\u{3}content_from\0\u{4}\u{6}class_set\0\u{3}learned_on\0\u{1}model\0\u{1}bits\0\u{4}\u{7}content_sha256\0\u{3}content_bytes\0\u{1}goldens\0\u{2}\u{8}maker\0\u{3}created_unix_ms\0\u{1}note\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}parent\0\u{1}mode\0\u{3}content_from\0\u{4}\u{6}class_set\0\u{3}learned_on\0\u{1}model\0\u{1}bits\0\u{4}\u{7}content_sha256\0\u{3}content_bytes\0\u{1}goldens\0\u{2}\u{8}maker\0\u{3}created_unix_ms\0\u{1}note\0\u{2}\u{8}gate\0")
 
   fileprivate class _StorageClass {
     var _version: UInt64 = 0
@@ -534,6 +667,7 @@ nonisolated extension P4q_V1_ReleaseManifest: SwiftProtobuf.Message, SwiftProtob
     var _maker: String = String()
     var _createdUnixMs: Int64 = 0
     var _note: String = String()
+    var _gate: P4q_V1_GateEvidence? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -558,6 +692,7 @@ nonisolated extension P4q_V1_ReleaseManifest: SwiftProtobuf.Message, SwiftProtob
       _maker = source._maker
       _createdUnixMs = source._createdUnixMs
       _note = source._note
+      _gate = source._gate
     }
   }
 
@@ -590,6 +725,7 @@ nonisolated extension P4q_V1_ReleaseManifest: SwiftProtobuf.Message, SwiftProtob
         case 30: try { try decoder.decodeSingularStringField(value: &_storage._maker) }()
         case 31: try { try decoder.decodeSingularInt64Field(value: &_storage._createdUnixMs) }()
         case 32: try { try decoder.decodeSingularStringField(value: &_storage._note) }()
+        case 40: try { try decoder.decodeSingularMessageField(value: &_storage._gate) }()
         default: break
         }
       }
@@ -644,6 +780,9 @@ nonisolated extension P4q_V1_ReleaseManifest: SwiftProtobuf.Message, SwiftProtob
       if !_storage._note.isEmpty {
         try visitor.visitSingularStringField(value: _storage._note, fieldNumber: 32)
       }
+      try { if let v = _storage._gate {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 40)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -667,10 +806,96 @@ nonisolated extension P4q_V1_ReleaseManifest: SwiftProtobuf.Message, SwiftProtob
         if _storage._maker != rhs_storage._maker {return false}
         if _storage._createdUnixMs != rhs_storage._createdUnixMs {return false}
         if _storage._note != rhs_storage._note {return false}
+        if _storage._gate != rhs_storage._gate {return false}
         return true
       }
       if !storagesAreEqual {return false}
     }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension P4q_V1_GateEvidence: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".GateEvidence"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}run\0\u{1}examples\0\u{1}before\0\u{1}after\0\u{1}untuned\0\u{1}gained\0\u{1}lost\0\u{1}p\0\u{1}level\0\u{1}test\0\u{3}calibration_error_before\0\u{3}calibration_error_after\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.run) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.examples) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.before) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.after) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.untuned) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.gained) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.lost) }()
+      case 8: try { try decoder.decodeSingularDoubleField(value: &self.p) }()
+      case 9: try { try decoder.decodeSingularDoubleField(value: &self.level) }()
+      case 10: try { try decoder.decodeSingularUInt32Field(value: &self.test) }()
+      case 11: try { try decoder.decodeSingularDoubleField(value: &self.calibrationErrorBefore) }()
+      case 12: try { try decoder.decodeSingularDoubleField(value: &self.calibrationErrorAfter) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.run != 0 {
+      try visitor.visitSingularUInt64Field(value: self.run, fieldNumber: 1)
+    }
+    if self.examples != 0 {
+      try visitor.visitSingularUInt32Field(value: self.examples, fieldNumber: 2)
+    }
+    if self.before != 0 {
+      try visitor.visitSingularUInt32Field(value: self.before, fieldNumber: 3)
+    }
+    if self.after != 0 {
+      try visitor.visitSingularUInt32Field(value: self.after, fieldNumber: 4)
+    }
+    if self.untuned != 0 {
+      try visitor.visitSingularUInt32Field(value: self.untuned, fieldNumber: 5)
+    }
+    if self.gained != 0 {
+      try visitor.visitSingularUInt32Field(value: self.gained, fieldNumber: 6)
+    }
+    if self.lost != 0 {
+      try visitor.visitSingularUInt32Field(value: self.lost, fieldNumber: 7)
+    }
+    if self.p.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.p, fieldNumber: 8)
+    }
+    if self.level.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.level, fieldNumber: 9)
+    }
+    if self.test != 0 {
+      try visitor.visitSingularUInt32Field(value: self.test, fieldNumber: 10)
+    }
+    if self.calibrationErrorBefore.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.calibrationErrorBefore, fieldNumber: 11)
+    }
+    if self.calibrationErrorAfter.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.calibrationErrorAfter, fieldNumber: 12)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: P4q_V1_GateEvidence, rhs: P4q_V1_GateEvidence) -> Bool {
+    if lhs.run != rhs.run {return false}
+    if lhs.examples != rhs.examples {return false}
+    if lhs.before != rhs.before {return false}
+    if lhs.after != rhs.after {return false}
+    if lhs.untuned != rhs.untuned {return false}
+    if lhs.gained != rhs.gained {return false}
+    if lhs.lost != rhs.lost {return false}
+    if lhs.p != rhs.p {return false}
+    if lhs.level != rhs.level {return false}
+    if lhs.test != rhs.test {return false}
+    if lhs.calibrationErrorBefore != rhs.calibrationErrorBefore {return false}
+    if lhs.calibrationErrorAfter != rhs.calibrationErrorAfter {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -822,7 +1047,7 @@ nonisolated extension P4q_V1_ReleaseState: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension P4q_V1_ReleaseRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ReleaseRequest"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}snapshot\0\u{1}content\0\u{1}publish\0\u{1}list\0\u{1}pin\0\u{1}unpin\0\u{3}drop_shadow\0\u{3}class_set\0\u{3}put_class_set\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}snapshot\0\u{1}content\0\u{1}publish\0\u{1}list\0\u{1}pin\0\u{1}unpin\0\u{3}drop_shadow\0\u{3}class_set\0\u{3}put_class_set\0\u{1}report\0\u{1}scoring\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -927,6 +1152,27 @@ nonisolated extension P4q_V1_ReleaseRequest: SwiftProtobuf.Message, SwiftProtobu
           self.call = .putClassSet(v)
         }
       }()
+      case 10: try {
+        var v: P4q_V1_ScoringReport?
+        var hadOneofValue = false
+        if let current = self.call {
+          hadOneofValue = true
+          if case .report(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.call = .report(v)
+        }
+      }()
+      case 11: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.call != nil {try decoder.handleConflictingOneOf()}
+          self.call = .scoring(v)
+        }
+      }()
       default: break
       }
     }
@@ -973,6 +1219,14 @@ nonisolated extension P4q_V1_ReleaseRequest: SwiftProtobuf.Message, SwiftProtobu
     case .putClassSet?: try {
       guard case .putClassSet(let v)? = self.call else { preconditionFailure() }
       try visitor.visitSingularStringField(value: v, fieldNumber: 9)
+    }()
+    case .report?: try {
+      guard case .report(let v)? = self.call else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+    }()
+    case .scoring?: try {
+      guard case .scoring(let v)? = self.call else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 11)
     }()
     case nil: break
     }
@@ -1093,7 +1347,7 @@ nonisolated extension P4q_V1_ReleasePin: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension P4q_V1_ReleaseReply: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ReleaseReply"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}code\0\u{1}message\0\u{1}sequence\0\u{1}states\0\u{1}entries\0\u{3}content_bytes\0\u{3}class_set\0\u{1}version\0\u{2}\u{2}events\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}code\0\u{1}message\0\u{1}sequence\0\u{1}states\0\u{1}entries\0\u{3}content_bytes\0\u{3}class_set\0\u{1}version\0\u{1}scoring\0\u{1}events\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1109,6 +1363,7 @@ nonisolated extension P4q_V1_ReleaseReply: SwiftProtobuf.Message, SwiftProtobuf.
       case 6: try { try decoder.decodeSingularUInt64Field(value: &self.contentBytes) }()
       case 7: try { try decoder.decodeSingularStringField(value: &self.classSet) }()
       case 8: try { try decoder.decodeSingularUInt64Field(value: &self.version) }()
+      case 9: try { try decoder.decodeRepeatedMessageField(value: &self.scoring) }()
       case 10: try { try decoder.decodeRepeatedStringField(value: &self.events) }()
       default: break
       }
@@ -1140,6 +1395,9 @@ nonisolated extension P4q_V1_ReleaseReply: SwiftProtobuf.Message, SwiftProtobuf.
     if self.version != 0 {
       try visitor.visitSingularUInt64Field(value: self.version, fieldNumber: 8)
     }
+    if !self.scoring.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.scoring, fieldNumber: 9)
+    }
     if !self.events.isEmpty {
       try visitor.visitRepeatedStringField(value: self.events, fieldNumber: 10)
     }
@@ -1155,7 +1413,112 @@ nonisolated extension P4q_V1_ReleaseReply: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.contentBytes != rhs.contentBytes {return false}
     if lhs.classSet != rhs.classSet {return false}
     if lhs.version != rhs.version {return false}
+    if lhs.scoring != rhs.scoring {return false}
     if lhs.events != rhs.events {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension P4q_V1_ScoringReport: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".ScoringReport"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}worker\0\u{1}counts\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.worker) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.counts) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.worker.isEmpty {
+      try visitor.visitSingularStringField(value: self.worker, fieldNumber: 1)
+    }
+    if !self.counts.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.counts, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: P4q_V1_ScoringReport, rhs: P4q_V1_ScoringReport) -> Bool {
+    if lhs.worker != rhs.worker {return false}
+    if lhs.counts != rhs.counts {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension P4q_V1_ScoringCounts: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".ScoringCounts"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}class_set\0\u{1}release\0\u{1}answers\0\u{1}confidences\0\u{1}unknown\0\u{2}\u{5}shadow\0\u{3}shadow_scored\0\u{3}shadow_agreed\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._classSet) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.release) }()
+      case 3: try { try decoder.decodeRepeatedUInt64Field(value: &self.answers) }()
+      case 4: try { try decoder.decodeRepeatedUInt64Field(value: &self.confidences) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.unknown) }()
+      case 10: try { try decoder.decodeSingularUInt64Field(value: &self.shadow) }()
+      case 11: try { try decoder.decodeSingularUInt64Field(value: &self.shadowScored) }()
+      case 12: try { try decoder.decodeSingularUInt64Field(value: &self.shadowAgreed) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._classSet {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.release != 0 {
+      try visitor.visitSingularUInt64Field(value: self.release, fieldNumber: 2)
+    }
+    if !self.answers.isEmpty {
+      try visitor.visitPackedUInt64Field(value: self.answers, fieldNumber: 3)
+    }
+    if !self.confidences.isEmpty {
+      try visitor.visitPackedUInt64Field(value: self.confidences, fieldNumber: 4)
+    }
+    if self.unknown != 0 {
+      try visitor.visitSingularUInt64Field(value: self.unknown, fieldNumber: 5)
+    }
+    if self.shadow != 0 {
+      try visitor.visitSingularUInt64Field(value: self.shadow, fieldNumber: 10)
+    }
+    if self.shadowScored != 0 {
+      try visitor.visitSingularUInt64Field(value: self.shadowScored, fieldNumber: 11)
+    }
+    if self.shadowAgreed != 0 {
+      try visitor.visitSingularUInt64Field(value: self.shadowAgreed, fieldNumber: 12)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: P4q_V1_ScoringCounts, rhs: P4q_V1_ScoringCounts) -> Bool {
+    if lhs._classSet != rhs._classSet {return false}
+    if lhs.release != rhs.release {return false}
+    if lhs.answers != rhs.answers {return false}
+    if lhs.confidences != rhs.confidences {return false}
+    if lhs.unknown != rhs.unknown {return false}
+    if lhs.shadow != rhs.shadow {return false}
+    if lhs.shadowScored != rhs.shadowScored {return false}
+    if lhs.shadowAgreed != rhs.shadowAgreed {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

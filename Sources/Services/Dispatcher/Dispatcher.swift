@@ -111,6 +111,12 @@ package struct Dispatcher: Service {
             group.addTask { [desk] in await desk.run() }
             group.addTask { [runner] in try await runner.run() }
             group.addTask { [doors] in await doors.run() }
+            // What a dispatcher that was killed had not overwritten yet.
+            group.addTask { [core, logger] in
+                do { try await core.eraser.erase([]) } catch {
+                    logger.error("what is forgotten can't be erased now", metadata: ["error": "\(error)"])
+                }
+            }
             try await withGracefulShutdownHandler {
                 try await cancelWhenGracefulShutdown { try await beat() }
             } onGracefulShutdown: {

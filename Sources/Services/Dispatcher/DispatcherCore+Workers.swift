@@ -102,12 +102,47 @@ extension DispatcherCore {
             guard let lease = LeaseID(bytes: answer.lease) else { continue }
             answers.append(WorkerAnswer(lease: lease, verdict: .init(answer.kind), body: answer.result))
         }
+        guard session.service.hasPrefix(DispatcherSettings.trainService) || session.service.isEmpty else {
+            return post(answers, id, session)
+        }
+        let (forgotten, isLate) = Self.forgotten(answers)
+        if forgotten.isEmpty && !isLate { return post(answers, id, session) }
+        Task { [eraser, logger] in
+            do {
+                // Before it is said that an example is forgotten, nothing of it may be left here.
+                if !forgotten.isEmpty { try await eraser.erase(forgotten) }
+                post(answers, id, session)
+                // An image that came after its example was forgotten lies here until its outcome is committed.
+                guard isLate else { return }
+                try await Task.sleep(for: .seconds(1))
+                try await eraser.erase([])
+            } catch {
+                logger.error("a forgotten example can't be erased; it is tried again", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    private func post(_ answers: [WorkerAnswer], _ id: SessionID, _ session: Registry.Session) {
         let leases = answers.map(\.lease)
         state.withLock { state in
             state.registry.sessions[id]?.awaiting.append(leases)
             for answer in received.answers where answer.kind == .rejected { state.counters.rejected.count(answer.code) }
         }
         perform(runner.post(.answer(id, identity: session.identity, answers)))
+    }
+
+    /// The examples that a trainer has forgotten, and whether it has refused one that was forgotten before.
+    private static func forgotten(_ answers: [WorkerAnswer]) -> (Set<ExampleEraser.Example>, isLate: Bool) {
+        var (examples, isLate): (Set<ExampleEraser.Example>, Bool) = ([], false)
+        for answer in answers {
+            guard let result = try? JobResult(stored: answer.body, place: nil) else { continue }
+            switch result.outcome {
+            case .learned(let id, .forgotten): examples.insert(.init(classSet: result.classSet?.name ?? "", id: id))
+            case .failed(let failure) where failure.code == "example.forgotten": isLate = true
+            case .learned, .failed, .scored: break
+            }
+        }
+        return (examples, isLate)
     }
 
     /// An answer without any usable content ends the request all the same.

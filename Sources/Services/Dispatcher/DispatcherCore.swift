@@ -20,6 +20,7 @@ package final class DispatcherCore: Sendable {
 
     let settings: DispatcherSettings
     let store: any JobStore
+    let eraser: ExampleEraser
     let logger: Logger
     let state: Mutex<State>
     /// Takes a delivery to a side door, as envelope frames.
@@ -32,6 +33,7 @@ package final class DispatcherCore: Sendable {
     package init(settings: DispatcherSettings, store: any JobStore, logger: Logger) {
         self.settings = settings
         self.store = store
+        eraser = ExampleEraser(store: store)
         self.logger = logger
         state = Mutex(State(plain: PlainServices(requestLimit: settings.plainRequests)))
     }

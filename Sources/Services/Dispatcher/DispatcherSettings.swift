@@ -30,7 +30,9 @@ package struct DispatcherSettings: Sendable {
     package init(endpoints: [[Endpoint]]) { self.endpoints = endpoints }
 
     /// Services whose jobs are journalled; with `NAME/…` for several models.
-    package static let queueServices = ["classify", "train"]
+    package static let queueServices = ["classify", trainService]
+    /// The service of trainers.
+    package static let trainService = "train"
     /// The service of sinks; a group's name follows after a slash.
     package static let resultService = "results"
     /// The producer that jobs from side doors belong to.

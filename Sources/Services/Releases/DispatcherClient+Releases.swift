@@ -101,8 +101,8 @@ extension ReleaseRequest {
     /// The class set that it is about; empty for others.
     fileprivate var classSet: String {
         switch self {
-        case .list(let name, _), .pin(let name, _), .unpin(let name), .dropShadow(let name), .classSet(let name): name
-        case .snapshot, .content, .publish, .putClassSet: ""
+        case .list(let name, _), .pin(let name, _), .unpin(let name), .dropShadow(let name), .classSet(let name), .scoring(let name): name
+        case .snapshot, .content, .publish, .putClassSet, .report: ""
         }
     }
 }

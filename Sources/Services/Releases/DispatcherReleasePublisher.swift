@@ -30,11 +30,36 @@ package struct DispatcherReleasePublisher: ReleasePublisher {
         self.pool = pool
     }
 
-    package func current(classSet: String) async throws -> PublishedRelease? {
+    package func current(classSet: String) async throws -> PublishedRelease? { try await published(classSet) { $0.live } }
+
+    package func shadow(classSet: String) async throws -> PublishedRelease? { try await published(classSet) { $0.shadow } }
+
+    package func scoring(classSet: String) async throws -> [ScoringCounts] {
+        try await onThread { [self] in
+            try DispatcherClient(to: endpoint, in: context, options: socketOptions).ask(.scoring(classSet: classSet)).reply.scoring
+        }
+    }
+
+    package func promote(_ version: UInt64, classSet: String, note: String) async throws -> UInt64 {
+        try await onThread { [self] in
+            try DispatcherClient(to: endpoint, in: context, options: socketOptions)
+                .republish(version, of: classSet, signedBy: key, note: note, now: Date())
+        }
+    }
+
+    package func dropShadow(classSet: String) async throws {
+        try await onThread { [self] in
+            _ = try DispatcherClient(to: endpoint, in: context, options: socketOptions).ask(.dropShadow(classSet: classSet))
+        }
+    }
+
+    private func published(
+        _ classSet: String, _ which: @escaping @Sendable (ReleaseState) -> SignedRelease?
+    ) async throws -> PublishedRelease? {
         try await onThread { [self] in
             let client = try DispatcherClient(to: endpoint, in: context, options: socketOptions)
-            guard let live = try client.releaseState(of: classSet)?.live else { return nil }
-            let manifest = try live.unverifiedManifest()
+            guard let release = try client.releaseState(of: classSet).flatMap(which) else { return nil }
+            let manifest = try release.unverifiedManifest()
             let file = FileManager.default.temporaryDirectory.appendingPathComponent("p4q-release-\(UUID().uuidString)")
             defer { try? FileManager.default.removeItem(at: file) }
             try client.download(manifest, to: file)
@@ -43,13 +68,16 @@ package struct DispatcherReleasePublisher: ReleasePublisher {
         }
     }
 
-    package func publish(_ content: ReleaseContent, parent: UInt64, mode: ReleaseMode, note: String) async throws -> UInt64 {
+    package func publish(
+        _ content: ReleaseContent, parent: UInt64, mode: ReleaseMode, note: String, gate: GateEvidence?
+    ) async throws -> UInt64 {
         try await onThread { [self] in
             let client = try DispatcherClient(to: endpoint, in: context, options: socketOptions)
             let bytes = try content.encoded()
             var manifest = try Self.manifest(
                 content, bytes: bytes, version: parent + 1, parent: parent, mode: mode, maker: key.name, note: note, model: model,
                 pool: pool)
+            manifest.gate = gate
             for attempt in 1...Self.attempts {
                 let state = try client.releaseState(of: content.classSet.name)
                 let live = try state?.live?.unverifiedManifest()

@@ -25,6 +25,7 @@ final class ReleaseDesk: Sendable {
         var states: [ReleaseState] = []
         /// The content that was asked for last: a fleet asks for the same one.
         var content: (sha256: Messages.Digest, bytes: [UInt8])?
+        var scoring = FleetScoring()
     }
 
     /// Requests that wait; more are told to come again.
@@ -81,6 +82,9 @@ final class ReleaseDesk: Sendable {
 
     func stop() { inlet.finish() }
 
+    /// What all workers have answered.
+    var scoring: [ScoringCounts] { state.withLock { $0.scoring.sums } }
+
     /// Tells everyone which change was the last: who has missed it notices.
     func beacon() { publish(ReleaseEvent(sequence: state.withLock { $0.sequence })) }
 
@@ -135,6 +139,8 @@ final class ReleaseDesk: Sendable {
                 return (ReleaseReply(code: "release.unknown", message: "there is no class set \(name)"), nil)
             }
             reply.classSet = text
+        case .report(let report): state.withLock { $0.scoring.take(report) }
+        case .scoring(let name): reply.scoring = state.withLock { $0.scoring.sums(of: name) }
         case .putClassSet(let text):
             let set = try ClassSet(canonicalText: text, origin: "the class set")
             try await commit(.putClassSet(ClassSetRow(name: set.name, sha256: set.sha256, text: set.canonicalText)), request)
@@ -246,6 +252,8 @@ extension ReleaseRequest {
         case .dropShadow: "drop shadow"
         case .classSet: "class set"
         case .putClassSet: "put class set"
+        case .report: "report"
+        case .scoring: "scoring"
         }
     }
 
@@ -253,7 +261,8 @@ extension ReleaseRequest {
     var roles: Set<Role> {
         switch self {
         case .publish, .pin, .unpin, .dropShadow, .putClassSet: [.publisher, .admin]
-        case .snapshot, .content, .list, .classSet: [.worker, .trainer, .publisher, .admin]
+        case .report: [.worker, .admin]
+        case .snapshot, .content, .list, .classSet, .scoring: [.worker, .trainer, .publisher, .admin]
         }
     }
 }

@@ -23,6 +23,8 @@ package final class ReleaseFollower: Service {
         package var pause: Duration = .seconds(1)
         /// After so much silence the snapshot is taken again: three beacons.
         package var silence: Duration = .seconds(3)
+        /// Between reports of what was answered.
+        package var reporting: Duration = .seconds(2)
 
         package init(dispatcher: Endpoint, events: Endpoint?) {
             self.dispatcher = dispatcher
@@ -52,6 +54,8 @@ package final class ReleaseFollower: Service {
     private let trust: TrustList
     private let logger: Logger
     private let state = Mutex(State())
+    /// Another name at each start: what this process has answered begins at nothing.
+    private let incarnation = String(UInt64.random(in: 0 ... .max), radix: 36)
 
     /// - Parameter model: without a tuning.
     package init(
@@ -116,6 +120,7 @@ package final class ReleaseFollower: Service {
         var stream = ReleaseStream()
         var lookAt: ContinuousClock.Instant? = .now
         var heard = ContinuousClock.now
+        var reported = (at: ContinuousClock.now, counts: [ScoringCounts]())
         while !isStopping {
             if let moment = lookAt, moment <= .now {
                 let reply = try takeSnapshot(client, &stream)
@@ -125,6 +130,11 @@ package final class ReleaseFollower: Service {
                 heard = .now
             }
             try fetchWanted(client)
+            if ContinuousClock.now - reported.at > settings.reporting {
+                let counts = registry.scoring
+                if counts != reported.counts { try report(counts, client) }
+                reported = (.now, counts)
+            }
             guard let events else {
                 Thread.sleep(forTimeInterval: 0.1)
                 continue
@@ -231,6 +241,17 @@ package final class ReleaseFollower: Service {
         try manifest.check(content)
         // On this thread alone, so that scoring keeps its own.
         return try LiveRelease(manifest, content, model: model, pool: .serial)
+    }
+
+    /// Tells the dispatcher what was answered; one that does not want to know is left alone.
+    private func report(_ counts: [ScoringCounts], _ client: DispatcherClient) throws {
+        do {
+            _ = try client.ask(.report(ScoringReport(worker: incarnation, counts: counts)))
+        } catch let error as ReleaseError {
+            logger.debug("a report was refused", metadata: ["error": "\(error)"])
+        } catch let error as MessageError {
+            logger.debug("a report could not be made", metadata: ["error": "\(error)"])
+        }
     }
 
     /// Class sets that jobs have named, or that have changed.

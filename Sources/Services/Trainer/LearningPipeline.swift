@@ -16,8 +16,16 @@ package final class LearningPipeline: JobPipeline {
     private let provenance: Provenance
     private let deliver: ClassificationPipeline.Delivery
     private let onRetrain: @Sendable (ClassSet) -> Void
-    /// When a job came last.
-    private let lastJob = Mutex(ContinuousClock.now)
+    private let activity = Activity()
+
+    /// Images that are being worked on, and when anything came or was answered last.
+    private final class Activity: Sendable {
+        private let state = Mutex((open: 0, last: ContinuousClock.now))
+
+        func add(_ change: Int) { state.withLock { $0 = ($0.open + change, .now) } }
+
+        var idleTime: Duration { state.withLock { $0.open > 0 ? .zero : .now - $0.last } }
+    }
 
     package var counters: PipelineCounters { images.counters }
 
@@ -45,17 +53,24 @@ package final class LearningPipeline: JobPipeline {
                 ExampleStage(
                     student: student, teacher: teacher, classSets: classSets, store: store, pool: pool, worker: settings.worker,
                     provenance: $0)
-            }, deliver: deliver)
+            },
+            deliver: { [activity] batches in
+                deliver(batches)
+                activity.add(-batches.reduce(0) { $0 + $1.results.count })
+            })
     }
 
     package func submit(_ item: ClassificationJob) -> Bool {
-        lastJob.withLock { $0 = .now }
+        activity.add(0)
         let job = item.job
         do throws(Failure) {
             switch job.training?.task ?? .learn {
             case .learn:
                 _ = try classSets.label(job)
-                return images.submit(item)
+                activity.add(1)
+                if images.submit(item) { return true }
+                activity.add(-1)
+                return false
             case .forget: answer(item, .learned(example: try forget(job), .forgotten))
             case .retrain:
                 onRetrain(try classSets.classSet(job))
@@ -69,8 +84,8 @@ package final class LearningPipeline: JobPipeline {
 
     package func finish() { images.finish() }
 
-    /// How long no job has come.
-    package var idleTime: Duration { lastJob.withLock { .now - $0 } }
+    /// How long there has been nothing to do.
+    package var idleTime: Duration { activity.idleTime }
 
     private func forget(_ job: Job) throws(Failure) -> String {
         let id = job.training?.exampleID ?? job.id
@@ -85,8 +100,11 @@ package final class LearningPipeline: JobPipeline {
     }
 
     private func answer(_ item: ClassificationJob, _ outcome: Outcome) {
+        let set = try? classSets.classSet(item.job)
         let result = JobResult(
-            answering: item.job, outcome: outcome, model: provenance, timings: Timings(total: .now - item.received), worker: worker)
+            answering: item.job, outcome: outcome, model: provenance, classSet: set.map { Provenance($0.name, hex: $0.sha256) },
+            timings: Timings(total: .now - item.received),
+            worker: worker)
         images.counters.add(result)
         deliver([ResultBatch(id: item.batchID, worker: worker, results: [result])])
     }

@@ -16,7 +16,7 @@ package struct Retraining: Sendable {
     }
 
     package let retrainer: Retrainer
-    private let publisher: any ReleasePublisher
+    let publisher: any ReleasePublisher
     private let mode: ReleaseMode
     private let logger: Logger
 
@@ -69,8 +69,9 @@ package struct Retraining: Sendable {
         let current = try await publisher.current(classSet: name)
         let version = current?.manifest.version ?? 0
         // A trainer that was killed behind its publication.
-        if run.state == .accepted, let current, try current.content.encoded() == (try candidate.encoded()) {
-            return try published(run, current.manifest.version)
+        if run.state == .accepted {
+            let place = mode == .live ? current : try await publisher.shadow(classSet: name)
+            if let place, try place.content.encoded() == (try candidate.encoded()) { return try published(run, place.manifest.version) }
         }
         var verdict = run.parent == version && run.state == .accepted ? run.verdict : nil
         if verdict == nil { verdict = try retrainer.decide(run, candidate, inService: current?.content, version: version) }
@@ -79,7 +80,9 @@ package struct Retraining: Sendable {
         guard verdict.isAccepted else { return .rejected(verdict.reasons) }
         do {
             return try published(
-                run, try await publisher.publish(candidate, parent: version, mode: mode, note: Self.note(run, verdict)))
+                run,
+                try await publisher.publish(
+                    candidate, parent: version, mode: mode, note: Self.note(run, verdict), gate: GateEvidence(run.id, verdict)))
         } catch let error as ReleaseError {
             switch error {
             case .conflict where !isLast: return nil
@@ -105,7 +108,8 @@ package struct Retraining: Sendable {
             metadata: [
                 "class_set": "\(name)", "run": "\(run.id)", "held_out": "\(figures.examples)", "right.before": "\(figures.before)",
                 "right.after": "\(figures.after)", "right.untuned": "\(figures.untuned)", "p": "\(figures.p)",
-                "level": "\(figures.level)", "calibration_error.before": "\(figures.calibrationErrorBefore)",
+                "level": "\(figures.level)", "gained": "\(figures.gained)", "lost": "\(figures.lost)", "test": "\(figures.test)",
+                "calibration_error.before": "\(figures.calibrationErrorBefore)",
                 "calibration_error.after": "\(figures.calibrationErrorAfter)", "reasons": "\(verdict.reasons.joined(separator: "; "))",
             ])
     }
@@ -114,5 +118,15 @@ package struct Retraining: Sendable {
         let figures = verdict.figures
         return "run \(run.id): \(figures.before) to \(figures.after) of \(figures.examples) held-out examples right, p = "
             + String(format: "%.2g", figures.p)
+    }
+}
+
+extension GateEvidence {
+    init(_ run: Int64, _ verdict: GateVerdict) {
+        let figures = verdict.figures
+        self.init(
+            run: UInt64(run), examples: figures.examples, before: figures.before, after: figures.after, untuned: figures.untuned,
+            gained: figures.gained, lost: figures.lost, p: figures.p, level: figures.level, test: figures.test,
+            calibrationErrorBefore: figures.calibrationErrorBefore, calibrationErrorAfter: figures.calibrationErrorAfter)
     }
 }

@@ -4,19 +4,27 @@ package import Logging
 internal import ServiceLifecycle
 internal import Synchronization
 internal import Training
+package import Tuning
 
 /// Retrains when it is time, one class set after the other.
 package struct TrainerService: Service {
-    private let retrainings: [Retraining]
+    let retrainings: [Retraining]
+    let watches: [FleetWatch]
     private let schedule: RetrainingSchedule
     private let requests: RetrainingRequests
     private let logger: Logger
 
     /// Between a failure and the next try.
     private static let pause = Duration.seconds(30)
+    /// Between looks at the fleet.
+    private static let look = Duration.seconds(5)
 
-    package init(_ retrainings: [Retraining], schedule: RetrainingSchedule, requests: RetrainingRequests, logger: Logger) {
+    package init(
+        _ retrainings: [Retraining], schedule: RetrainingSchedule, shadowRules: ShadowRules = ShadowRules(), requests: RetrainingRequests,
+        logger: Logger
+    ) {
         self.retrainings = retrainings
+        watches = retrainings.map { FleetWatch($0, rules: shadowRules, logger: logger) }
         self.schedule = schedule
         self.requests = requests
         self.logger = logger
@@ -26,6 +34,7 @@ package struct TrainerService: Service {
         let isStopped = StopFlag()
         var failed: [String: ContinuousClock.Instant] = [:]
         var last = Dictionary(retrainings.map { ($0.retrainer.classSet.name, Date()) }, uniquingKeysWith: { first, _ in first })
+        var looked = ContinuousClock.now
         try await withGracefulShutdownHandler {
             while !isStopped.isSet, !Task.isCancelled {
                 for retraining in retrainings where !isStopped.isSet {
@@ -35,6 +44,10 @@ package struct TrainerService: Service {
                     guard try isAsked || isDue(retraining, last: last[name] ?? Date()) else { continue }
                     if await retrain(retraining, isStopped) { failed[name] = nil } else { failed[name] = .now }
                     last[name] = Date()
+                }
+                if ContinuousClock.now - looked > Self.look {
+                    looked = .now
+                    for watch in watches where !isStopped.isSet { await look(watch) }
                 }
                 try? await cancelWhenGracefulShutdown { try await Task.sleep(for: .seconds(1)) }
             }
@@ -51,6 +64,14 @@ package struct TrainerService: Service {
         let new = try store.changes(classSet: name) - (runs.last?.changes ?? 0)
         let ended = runs.last?.ended.map { Date(timeIntervalSince1970: Double($0) / 1000) }
         return schedule.isDue(newExamples: new, last: max(last, ended ?? last), now: Date())
+    }
+
+    private func look(_ watch: FleetWatch) async {
+        do {
+            try await watch.look()
+        } catch {
+            logger.warning("the fleet can't be looked at now", metadata: ["error": "\(error)"])
+        }
     }
 
     /// False for a failure, which is logged and tried again.

@@ -87,7 +87,11 @@ extension Dispatcher {
         WatchPort.Source(
             metrics: {
                 let status = await core.status()
-                return metrics.text { status.publish(to: &$0) }
+                let scoring = core.desk.scoring
+                return metrics.text { metrics in
+                    status.publish(to: &metrics)
+                    metrics.shadows(scoring)
+                }
             },
             obstacle: { await core.status().isDiskLow ? "the journal's disk is full" : nil },
             stats: { try await core.status().json() })

@@ -31,7 +31,7 @@ package enum MetricCatalog {
         Entry(name: name, kind: .histogram, help: help, labels: labels, buckets: buckets)
     }
 
-    private static let list = process + queue + outcomes + dispatcher + worker
+    private static let list = process + queue + outcomes + dispatcher + worker + trainer
 
     private static let process = [
         gauge("p4q_build_info", "What runs here.", "version"),
@@ -93,6 +93,9 @@ package enum MetricCatalog {
         counter("p4q_journal_rows_total", "Rows written."),
         counter("p4q_journal_syncs_total", "Calls that made something durable."),
         counter("p4q_refused_messages_total", "Messages and connections that were refused, by reason.", "reason"),
+        gauge("p4q_shadow_version", "The release that the fleet tries in shadow.", "class_set"),
+        gauge("p4q_shadow_scored_images", "Images that the fleet has scored with it too.", "class_set"),
+        gauge("p4q_shadow_agreed_images", "Images for which it gave the live one's answer.", "class_set"),
     ]
 
     private static let worker = [
@@ -107,9 +110,28 @@ package enum MetricCatalog {
         counter("p4q_worker_canaries_total", "Test images that went through the worker, by result: right, wrong, failed, late.", "result"),
         counter("p4q_worker_shadow_scored_total", "Images that the shadow release scored too.", "class_set"),
         counter("p4q_worker_shadow_agreed_total", "Images for which it gave the same answer.", "class_set"),
+        counter("p4q_worker_answers_total", "First answers, by class set and class.", "class_set", "label"),
+        counter(
+            "p4q_worker_confidences_total", "First answers by their probability, in bins a tenth wide, by upper bound.", "class_set",
+            "below"),
         counter("p4q_worker_releases_taken_total", "Releases that were checked and taken."),
         counter("p4q_worker_releases_refused_total", "Releases and changes that were refused, by code.", "code"),
         counter("p4q_worker_release_snapshots_total", "Snapshots that were taken."),
         counter("p4q_worker_release_gaps_total", "Changes that were missed and found by the snapshot."),
+    ]
+
+    private static let trainer = [
+        gauge("p4q_trainer_examples", "Examples that are kept.", "class_set", "split"),
+        gauge("p4q_trainer_runs", "Training runs by what became of them.", "class_set", "state"),
+        gauge("p4q_trainer_gate_held_out", "Held-out examples of the last decision.", "class_set"),
+        gauge("p4q_trainer_gate_right", "Of them right by the model alone, the release in service, the candidate.", "class_set", "model"),
+        gauge("p4q_trainer_gate_p", "Of McNemar's exact test that the candidate is better.", "class_set"),
+        gauge("p4q_trainer_gate_level", "What it had to stay below.", "class_set"),
+        gauge("p4q_trainer_gate_calibration_error", "Expected calibration error.", "class_set", "model"),
+        gauge(
+            "p4q_trainer_drift_index", "Population stability index of the last window, less what chance makes of it.", "class_set", "of"),
+        gauge("p4q_trainer_drift", "1 where it has moved beyond the limit and beyond chance.", "class_set", "of"),
+        gauge(
+            "p4q_trainer_shadow_labels", "New labels that the shadow was measured on, and which one alone is right.", "class_set", "right"),
     ]
 }

@@ -5,11 +5,12 @@ internal import Messages
 internal import Tuning
 
 extension DispatchedWorker {
-    /// What a worker's HTTP port tells: of a trainer's without `follower` and `registry`.
+    /// What a worker's HTTP port tells: of a trainer's without `follower` and `registry`. `more` gives further figures.
     ///
     /// It is ready when a dispatcher has been heard lately and, where images are classified, one has lately gone through with the right answer.
     package func watchSource(
-        _ metrics: ProcessMetrics, model: CLIPModel, registry: ClassSetRegistry? = nil, follower: ReleaseFollower? = nil
+        _ metrics: ProcessMetrics, model: CLIPModel, registry: ClassSetRegistry? = nil, follower: ReleaseFollower? = nil,
+        more: @escaping @Sendable (inout FigurePublisher) -> Void = { _ in }
     ) -> WatchPort.Source {
         WatchPort.Source(
             metrics: {
@@ -17,6 +18,7 @@ extension DispatchedWorker {
                     publish(to: &metrics, model)
                     registry?.publish(to: &metrics)
                     follower?.counters.publish(to: &metrics)
+                    more(&metrics)
                 }
             },
             obstacle: { obstacle },
@@ -89,6 +91,7 @@ extension ClassSetRegistry {
             metrics.counter("p4q_worker_shadow_scored_total", [("class_set", name)], shadow.scored)
             metrics.counter("p4q_worker_shadow_agreed_total", [("class_set", name)], shadow.agreed)
         }
+        metrics.scoring(self)
     }
 }
 

@@ -176,7 +176,8 @@ private struct TrainingJobs {
 
 struct LabelStats: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "stats", abstract: "What a trainer's store holds: one JSON object a class set and label.")
+        commandName: "stats",
+        abstract: "What a trainer's store holds: one JSON object a class set and label, then one a drift or shadow's end that was seen.")
 
     @Option(name: .long, help: "The trainer's folder.", completion: .directory)
     var store = "p4q-trainer"
@@ -186,6 +187,11 @@ struct LabelStats: ParsableCommand {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         for count in try store.labelCounts() { try StandardOutput.line(String(decoding: try encoder.encode(count), as: UTF8.self)) }
+        for set in try store.classSets() {
+            for event in try store.events(classSet: set).reversed() {
+                try StandardOutput.line(String(decoding: try encoder.encode(event), as: UTF8.self))
+            }
+        }
         try StandardOutput.flush()
     }
 }

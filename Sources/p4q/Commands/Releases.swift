@@ -30,7 +30,12 @@ struct Releases: AsyncParsableCommand {
             let client = try connection.client()
             let states = try client.ask(.snapshot).reply.states
             guard let classSet else {
-                return ReleaseTable.print(try states.map(ReleaseFacts.State.init), json: json, table: ReleaseTable.states)
+                let facts = try states.map { state in
+                    let name = state.classSet.name
+                    let scoring = state.shadow == nil ? [] : try client.ask(.scoring(classSet: name)).reply.scoring
+                    return try ReleaseFacts.State(state, shadow: ShadowSum.all(scoring)[name])
+                }
+                return ReleaseTable.print(facts, json: json, table: ReleaseTable.states)
             }
             let state = states.first { $0.classSet.name == classSet }
             let facts = try client.releases(of: classSet, limit: limit).map { try ReleaseFacts($0, in: state) }

@@ -39,8 +39,8 @@ struct Serve: AsyncParsableCommand {
     @Option(
         name: .long,
         help: """
-            Run a trainer too, with these arguments of `p4q train` between blanks: "--model DIR-8 --teacher DIR --class-set pets.yaml --after \
-            500". Its store lies in the journal's folder.
+            Run a trainer too, with these arguments of `p4q train` between blanks, those with blanks in quotes: "--model DIR-8 --teacher DIR \
+            --class-set pets.yaml --cron '0 3 * * *'". Its store lies in the journal's folder.
             """)
     var trainer: String?
 
@@ -96,7 +96,7 @@ struct Serve: AsyncParsableCommand {
             let key = folder.appendingPathComponent("publisher.key_secret").path
             let own =
                 ["train", "--dispatcher", local, "--store", folder.appendingPathComponent("trainer").path, "--publisher-key", key] + shared
-            parts.append(ChildProcess(name: "trainer", arguments: own + trainer.split(separator: " ").map(String.init), logger: logger))
+            parts.append(ChildProcess(name: "trainer", arguments: own + Self.words(trainer), logger: logger))
         }
         // Services stop in the reverse of their order: workers first, so that the dispatcher still takes their answers.
         try await ServiceRunner.run(parts, logger: logger)
@@ -116,6 +116,22 @@ struct Serve: AsyncParsableCommand {
         let parts = first.split(separator: ":").map(String.init)
         guard parts.count <= 2, let port = parts.last.flatMap({ UInt16($0) }), Int(port) + index <= 65_535 else { return nil }
         return (parts.dropLast() + ["\(Int(port) + index)"]).joined(separator: ":")
+    }
+
+    /// Words between blanks; what stands in '…' or "…" is part of one.
+    private static func words(_ text: String) -> [String] {
+        var (words, word, quote) = ([String](), String?.none, Character?.none)
+        for character in text {
+            switch character {
+            case quote: quote = nil
+            case "'" where quote == nil, "\"" where quote == nil: (quote, word) = (character, word ?? "")
+            case " " where quote == nil:
+                if let whole = word { words.append(whole) }
+                word = nil
+            default: word = (word ?? "") + String(character)
+            }
+        }
+        return words + (word.map { [$0] } ?? [])
     }
 
     /// The pair that this machine's releases are signed with, made at the first start: its public file, and where workers hear of releases.

@@ -50,6 +50,8 @@ struct Train: AsyncParsableCommand {
     @Flag(name: .long, help: "Publish beside the live release: workers score with both and report how they agree.")
     var shadow = false
 
+    @OptionGroup var shadowOptions: ShadowOptions
+
     @Option(name: .long, help: "Answers below a confidence become unknown, so that of the others this share is right on held-out examples.")
     var precision: Double?
 
@@ -128,9 +130,12 @@ struct Train: AsyncParsableCommand {
             for retraining in retrainings { try await retrainOnce(retraining) }
             return
         }
-        let trainer = TrainerService(retrainings, schedule: scheduleOptions.schedule, requests: requests, logger: logger)
+        let trainer = TrainerService(
+            retrainings, schedule: scheduleOptions.schedule, shadowRules: shadowOptions.rules, requests: requests, logger: logger)
         var services: [any Service] = [worker, trainer, ConfigurationWatcher.unchanging(logger)]
-        if let http { services.append(try WatchPort(address: http, source: worker.watchSource(metrics, model: student), logger: logger)) }
+        if let http {
+            services.append(try WatchPort(address: http, source: trainer.watchSource(worker, metrics, model: student), logger: logger))
+        }
         try await ServiceRunner.run(services, logger: logger)
     }
 

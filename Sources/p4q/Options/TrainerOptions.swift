@@ -97,3 +97,31 @@ struct ScheduleOptions: ParsableArguments {
         RetrainingSchedule(afterExamples: after, interval: every.map { .seconds($0 * 60) }, cron: cron.flatMap { CronExpression($0) })
     }
 }
+
+/// When a release in shadow takes the live one's place, or is dropped.
+struct ShadowOptions: ParsableArguments {
+    private static let defaults = ShadowRules()
+
+    @Option(
+        name: .long, help: "Images that workers must have scored with a shadow release, all together, before it is promoted or dropped.")
+    var shadowImages = Self.defaults.images
+
+    @Option(name: .long, help: "A shadow release that gives the live one's answer for a smaller share is dropped.")
+    var shadowAgreement = Self.defaults.agreement
+
+    @Option(name: .long, help: "New labels that a shadow release is measured on, where labels come at all.")
+    var shadowLabels = Self.defaults.labels
+
+    func validate() throws {
+        if shadowImages < 1 || shadowLabels < 1 { throw ValidationError("--shadow-images and --shadow-labels must be at least 1") }
+        if !(shadowAgreement >= 0 && shadowAgreement <= 1) { throw ValidationError("--shadow-agreement lies between 0 and 1") }
+    }
+
+    var rules: ShadowRules {
+        var rules = ShadowRules()
+        rules.images = shadowImages
+        rules.agreement = shadowAgreement
+        rules.labels = shadowLabels
+        return rules
+    }
+}

@@ -7,10 +7,13 @@ struct PaperPage {
 
     init(_ report: PaperReport) { self.report = report }
 
+    private var names: [String] { report.classes }
+
     var text: String {
         var page = HTMLPage("P4Q on \(report.model), \(report.class_set)")
         page.paragraph(
-            "\(report.training_images) training images, \(report.epochs) epochs, \(report.seeds) seeds; mean ± sample standard deviation.")
+            "\(report.training_images) training images, \(report.epochs) epochs, \(report.seeds) \(report.seeds == 1 ? "seed" : "seeds"); mean ± sample standard deviation."
+        )
         for table in PaperTables(report).all {
             page.heading(table.title)
             page.table(table.head, table.rows)
@@ -26,12 +29,16 @@ struct PaperPage {
     private var sizes: String {
         func line(_ name: String, _ key: String) -> SVGChart.Line {
             let points = report.bits.compactMap { report.row("\($0)/\(key)") }.map { ($0.size_mib, $0.mean * 100) }
-            return SVGChart.Line(name: name, points: points)
+            return SVGChart.Line(name: name, points: points, hasMarks: true)
         }
         let lines = [line("OMSE", "omse"), line("OMSE + probe", "probe"), line("P4Q", "p4q"), line("P4Q, searched", "search")]
         let points = lines.flatMap(\.points)
         let (least, most) = (points.map(\.x).min() ?? 0, points.map(\.x).max() ?? 1)
-        return SVGChart.lines(lines, x: least...max(most, least + 0.01), y: 0...100, labels: ("MiB", "top-1 %"))
+        let room = max((most - least) * 0.05, 0.01)
+        // To the tens below and above.
+        let low = max(0, ((points.map(\.y).min() ?? 0) / 10).rounded(.down) * 10)
+        let high = max(low + 10, min(100, ((points.map(\.y).max() ?? 100) / 10).rounded(.up) * 10))
+        return SVGChart.lines(lines, x: least - room...most + room, y: low...high, labels: ("MiB", "top-1 %"))
     }
 
     /// Full precision, and each bit width before and after learning.
@@ -50,7 +57,7 @@ struct PaperPage {
         page.figures(
             matrices.map { name, values in
                 let all = values.flatMap(\.self)
-                return (SVGChart.matrix(values, range: (all.min() ?? 0)...(all.max() ?? 1)), name)
+                return (SVGChart.matrix(values, range: (all.min() ?? 0)...(all.max() ?? 1), names: names), name)
             })
     }
 
@@ -86,11 +93,13 @@ struct PaperPage {
                 let total = Double(max(row.reduce(0, +), 1))
                 return row.map { Double($0) / total }
             }
-            charts.append((SVGChart.matrix(shares, range: 0...1), "Confusion: labels down, answers across, shares of a label's images."))
+            charts.append(
+                (SVGChart.matrix(shares, range: 0...1, names: names), "Confusion: labels down, answers across, shares of a label's images.")
+            )
         }
         let bins = figures.bins.compactMap { bin in bin.confidence.flatMap { c in bin.accuracy.map { (confidence: c, accuracy: $0) } } }
         let error = fixed(figures.expected_calibration_error * 100, 2)
-        charts.append((SVGChart.reliability(bins), "Reliability; expected calibration error \(error) %."))
+        charts.append((SVGChart.reliability([("measured", bins)]), "Reliability; expected calibration error \(error) %."))
         page.figures(charts)
     }
 }

@@ -1,82 +1,100 @@
 import Foundation
 
-/// Small charts as SVG elements.
+/// Small charts as SVG elements, in the page's colours.
 enum SVGChart {
-    private static let side = 300.0
-    private static let margin = 34.0
-
-    /// A matrix, dark where values are high; rows from the top.
-    ///
-    /// - Parameter range: the values of white and of the darkest blue.
-    static func matrix(_ values: [[Double]], range: ClosedRange<Double>) -> String {
-        let cell = side / Double(max(values.count, 1))
-        var shapes = ""
-        for (y, row) in values.enumerated() {
-            for (x, value) in row.enumerated() {
-                let share = min(1, max(0, (value - range.lowerBound) / max(range.upperBound - range.lowerBound, 1e-12)))
-                let (red, green) = (Int(255 - 225 * share), Int(255 - 175 * share))
-                shapes += "<rect x=\"\(short(Double(x) * cell))\" y=\"\(short(Double(y) * cell))\" width=\"\(short(cell))\" "
-                shapes += "height=\"\(short(cell))\" fill=\"rgb(\(red),\(green),\(Int(255 - 75 * share)))\"/>"
-            }
-        }
-        return svg(side, side, shapes)
-    }
+    static let side = 300.0
 
     /// A line of a chart.
     struct Line {
         let name: String
         let points: [(x: Double, y: Double)]
-        /// Marks instead of a line through the points.
-        var isScatter = false
+        /// Also marks each point.
+        var hasMarks = false
     }
 
-    private static let colours = ["#1f6fb4", "#d1495b", "#3a7d44", "#8e5ea2", "#d98e04", "#555555"]
+    static func colour(_ index: Int) -> String { "var(--c\(index % 7))" }
 
-    /// Lines or points over two axes.
+    /// Lines over two axes; their names stand above them.
     static func lines(_ lines: [Line], x: ClosedRange<Double>, y: ClosedRange<Double>, labels: (x: String, y: String)) -> String {
-        func place(_ point: (x: Double, y: Double)) -> (String, String) {
+        let (left, top) = (46.0, legendHeight(lines.map(\.name)))
+        let bottom = top + side
+        func place(_ point: (x: Double, y: Double)) -> (x: Double, y: Double) {
             let across = (point.x - x.lowerBound) / max(x.upperBound - x.lowerBound, 1e-12)
             let up = (point.y - y.lowerBound) / max(y.upperBound - y.lowerBound, 1e-12)
-            return (short(margin + across * side), short(8 + (1 - up) * side))
+            return (left + across * side, bottom - up * side)
         }
-        let (left, bottom) = (margin, 8 + side)
-        var shapes = "<path d=\"M\(left) 8V\(bottom)H\(left + side)\" fill=\"none\" stroke=\"#999\"/>"
-        for share in [0, 0.5, 1.0] {
+        var shapes = legend(lines.map(\.name), left: left)
+        for share in [0, 0.25, 0.5, 0.75, 1] {
             let (atX, atY) = (x.lowerBound + share * (x.upperBound - x.lowerBound), y.lowerBound + share * (y.upperBound - y.lowerBound))
-            shapes += "<text x=\"\(short(left + share * side))\" y=\"\(bottom + 14)\" text-anchor=\"middle\">\(tick(atX))</text>"
-            shapes += "<text x=\"\(left - 4)\" y=\"\(short(12 + (1 - share) * side))\" text-anchor=\"end\">\(tick(atY))</text>"
+            let (px, py) = (left + share * side, bottom - share * side)
+            shapes += "<path d=\"M\(short(left)) \(short(py))H\(short(left + side))\" stroke=\"var(--line)\"/>"
+            shapes += text(tick(atY), left - 6, py + 4, anchor: "end")
+            if share == 0 || share == 0.5 || share == 1 { shapes += text(tick(atX), px, bottom + 16, anchor: "middle") }
         }
-        shapes += "<text x=\"\(left + side / 2)\" y=\"\(bottom + 28)\" text-anchor=\"middle\">\(HTMLPage.escaped(labels.x))</text>"
-        shapes += "<text x=\"\(left + 4)\" y=\"18\">\(HTMLPage.escaped(labels.y))</text>"
+        shapes += text(labels.x, left + side / 2, bottom + 32, anchor: "middle")
+        shapes += "<text transform=\"translate(11 \(short(top + side / 2))) rotate(-90)\" text-anchor=\"middle\">"
+        shapes += HTMLPage.escaped(labels.y) + "</text>"
         for (index, line) in lines.enumerated() {
-            let colour = colours[index % colours.count]
             let places = line.points.map(place)
-            if line.isScatter {
-                for (x, y) in places { shapes += "<circle cx=\"\(x)\" cy=\"\(y)\" r=\"4\" fill=\"\(colour)\"/>" }
-            } else {
-                let points = places.map { "\($0.0),\($0.1)" }.joined(separator: " ")
-                shapes += "<polyline points=\"\(points)\" fill=\"none\" stroke=\"\(colour)\" stroke-width=\"1.5\"/>"
+            let points = places.map { "\(short($0.x)),\(short($0.y))" }.joined(separator: " ")
+            shapes += "<polyline points=\"\(points)\" fill=\"none\" stroke=\"\(colour(index))\" stroke-width=\"2\"/>"
+            guard line.hasMarks else { continue }
+            for (place, point) in zip(places, line.points) {
+                let title = "\(line.name): \(tick(point.x)), \(tick(point.y))"
+                shapes +=
+                    "<circle cx=\"\(short(place.x))\" cy=\"\(short(place.y))\" r=\"3.5\" fill=\"\(colour(index))\">\(tip(title))</circle>"
             }
-            let label = HTMLPage.escaped(line.name)
-            shapes += "<text x=\"\(left + side - 4)\" y=\"\(20 + 14 * index)\" text-anchor=\"end\" fill=\"\(colour)\">\(label)</text>"
         }
-        return svg(side + margin + 12, side + 44, shapes)
+        return svg(left + side + 18, bottom + 40, shapes)
     }
 
     /// Accuracy over confidence, with the line where both are equal. Bins lie side by side from confidence 0 to 1.
-    static func reliability(_ bins: [(confidence: Double, accuracy: Double)]) -> String {
-        lines(
-            [
-                Line(name: "as sure as right", points: [(0, 0), (1, 1)]),
-                Line(name: "measured", points: bins.map { ($0.confidence, $0.accuracy) }),
-            ],
-            x: 0...1, y: 0...1, labels: ("confidence", "accuracy"))
+    static func reliability(_ series: [(name: String, bins: [(confidence: Double, accuracy: Double)])]) -> String {
+        let measured = series.map { Line(name: $0.name, points: $0.bins.map { ($0.confidence, $0.accuracy) }, hasMarks: true) }
+        return lines(
+            measured + [Line(name: "as sure as right", points: [(0, 0), (1, 1)])], x: 0...1, y: 0...1, labels: ("confidence", "accuracy"))
     }
 
-    private static func svg(_ width: Double, _ height: Double, _ shapes: String) -> String {
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"\(short(width))\" height=\"\(short(height))\">\(shapes)</svg>"
+    // MARK: Parts
+
+    /// Names with their colours, so many a row as fit.
+    static func legend(_ names: [String], left: Double) -> String {
+        var shapes = ""
+        for (index, place) in legendPlaces(names).enumerated() {
+            let (x, y) = (left + place.x, 8 + place.y)
+            shapes += "<rect x=\"\(short(x))\" y=\"\(short(y))\" width=\"10\" height=\"10\" rx=\"2\" fill=\"\(colour(index))\"/>"
+            shapes += text(names[index], x + 15, y + 9, anchor: "start", isName: true)
+        }
+        return shapes
     }
 
-    private static func short(_ value: Double) -> String { String(format: "%.1f", value) }
-    private static func tick(_ value: Double) -> String { String(format: "%.3g", value) }
+    static func legendHeight(_ names: [String]) -> Double { (legendPlaces(names).last?.y ?? 0) + 32 }
+
+    private static func legendPlaces(_ names: [String]) -> [(x: Double, y: Double)] {
+        var (x, y) = (0.0, 0.0)
+        return names.map { name in
+            let width = 28 + 6.2 * Double(name.count)
+            if x > 0, x + width > side + 12 { (x, y) = (0, y + 16) }
+            defer { x += width }
+            return (x, y)
+        }
+    }
+
+    static func text(_ text: String, _ x: Double, _ y: Double, anchor: String, isName: Bool = false) -> String {
+        "<text x=\"\(short(x))\" y=\"\(short(y))\" text-anchor=\"\(anchor)\"\(isName ? " class=\"name\"" : "")>"
+            + "\(HTMLPage.escaped(text))</text>"
+    }
+
+    /// Shown when the pointer rests on a shape.
+    static func tip(_ text: String) -> String { "<title>\(HTMLPage.escaped(text))</title>" }
+
+    static func svg(_ width: Double, _ height: Double, _ shapes: String) -> String {
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"\(short(width))\" height=\"\(short(height))\" "
+            + "viewBox=\"0 0 \(short(width)) \(short(height))\" role=\"img\">\(shapes)</svg>"
+    }
+
+    static func short(_ value: Double) -> String { String(format: "%.1f", value) }
+    static func tick(_ value: Double) -> String { String(format: "%.3g", value) }
+    /// So many letters at most.
+    static func cut(_ text: String, _ length: Int = 18) -> String { text.count > length ? text.prefix(length - 1) + "…" : text }
 }
