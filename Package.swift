@@ -11,6 +11,7 @@ let swift: [SwiftSetting] = [
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
+let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let flyingFox = Target.Dependency.product(name: "FlyingFox", package: "FlyingFox")
 let flyingSocks = Target.Dependency.product(name: "FlyingSocks", package: "FlyingFox")
@@ -18,7 +19,9 @@ let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let textTable = Target.Dependency.product(name: "TextTable", package: "TextTable")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
@@ -28,9 +31,12 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.3.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
         .package(url: "https://github.com/ordo-one/TextTable", from: "0.0.2"),
@@ -68,7 +74,7 @@ let package = Package(
             dependencies: [
                 "Tensors", "Imaging", "CLIP", "Quantization", "Tuning", "Training", "Messages", "Transport", "JobQueue", crypto,
                 flyingFox,
-                flyingSocks, lifecycle, logging,
+                flyingSocks, lifecycle, logging, metrics,
             ],
             swiftSettings: swift),
         .executableTarget(
@@ -76,7 +82,7 @@ let package = Package(
             dependencies: [
                 "Tensors", "Imaging", "Drawing", "CLIP", "Quantization", "Messages", "Transport", "Datasets", "Services", "Tuning",
                 "Training", "JobQueue", "CGlibc", "BuiltInModel",
-                argumentParser, crypto, lifecycle, logging, textTable, unixSignals,
+                argumentParser, configuration, crypto, lifecycle, logging, metrics, systemPackage, textTable, unixSignals, yams,
             ],
             swiftSettings: swift),
 
@@ -108,6 +114,7 @@ let package = Package(
                 "TestSupport",
                 crypto,
                 logging,
+                metrics,
             ],
             swiftSettings: swift),
         .testTarget(

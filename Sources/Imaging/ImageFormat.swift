@@ -15,6 +15,9 @@ package enum ImageFormat: String, Sendable {
         throw .unsupported("it starts like \(guess(bytes)), and PNG and JPEG are what is decoded")
     }
 
+    /// The format whose signature `bytes` begin with, however damaged the rest is; nil if it is neither.
+    package static func sniffed(_ bytes: UnsafeRawBufferPointer) -> ImageFormat? { try? of(bytes) }
+
     private static func guess(_ bytes: UnsafeRawBufferPointer) -> String {
         let signatures: [(String, [UInt8])] = [
             ("GIF", Array("GIF8".utf8)), ("BMP", Array("BM".utf8)), ("TIFF", [0x49, 0x49, 0x2A, 0]), ("TIFF", [0x4D, 0x4D, 0, 0x2A]),

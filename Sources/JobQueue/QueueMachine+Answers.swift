@@ -48,7 +48,7 @@ extension QueueMachine {
             if answer.verdict == .retry {
                 fail(slot, .answered, answer.body, now)
             } else {
-                giveBack(slot, now)
+                giveBack(slot, .handedBack, now)
             }
         }
         return .stored
@@ -98,7 +98,7 @@ extension QueueMachine {
         for counter in batch.counters.reversed() {
             guard let lease = leases[counter] else { continue }
             endLease(lease.slot)
-            giveBack(lease.slot, now)
+            giveBack(lease.slot, .unanswered, now)
         }
         sessions[id]?.credit += 1
         workers[worker]?.openBatches -= 1
@@ -116,8 +116,8 @@ extension QueueMachine {
     }
 
     /// Ready again, at no cost.
-    mutating func giveBack(_ slot: UInt32, _ now: Moment) {
-        counters.released += 1
+    mutating func giveBack(_ slot: UInt32, _ why: ReturnReason, _ now: Moment) {
+        counters.returned[why, default: 0] += 1
         if jobs[slot].deadline <= now.uptime.milliseconds {
             finish(slot, .dead(.expired), [], now)
         } else {
@@ -171,8 +171,10 @@ extension QueueMachine {
         case .waiting: break
         case .free, .finished: preconditionFailure("job \(jobs[slot].number) can't finish: it is \(jobs[slot].state)")
         }
-        let (service, bytes) = (serviceOf(slot), Int(jobs[slot].bytes))
-        let producer = Int(flows[Int(jobs[slot].flow)].producer)
+        let (service, bytes, flow) = (serviceOf(slot), Int(jobs[slot].bytes), Int(jobs[slot].flow))
+        let producer = Int(flows[flow].producer)
+        flows[flow].jobs -= 1
+        flows[flow].bytes -= bytes
         openJobs -= 1
         openBytes -= bytes
         services[service].jobs -= 1

@@ -46,10 +46,10 @@ extension QueueMachine {
         figures.openBytes = openBytes
         figures.inFlight = leases.count
         figures.lastSequence = Sequence(lastSequence)
-        figures.services = services.map { service in
+        figures.services = zip(services, levels(now: now)).map { service, levels in
             .init(
                 name: service.text, mode: service.mode, open: service.jobs, bytes: service.bytes,
-                ready: service.ready + service.suspects.count)
+                ready: service.ready + service.suspects.count, levels: levels)
         }
         figures.groups = groups.map { group in
             .init(
@@ -64,6 +64,51 @@ extension QueueMachine {
         }.sorted { $0.name < $1.name }
         return figures
     }
+}
+
+extension QueueMachine {
+    /// What is open of each service by priority, of those that ever had a job. Looks at the producers, not at the jobs.
+    func levels(now: Moment) -> [[QueueFigures.Level]] {
+        var found: [[Int: QueueFigures.Level]] = Array(repeating: [:], count: services.count)
+        func note(_ place: Int, _ priority: UInt8, _ change: (inout QueueFigures.Level) -> Void) {
+            change(&found[place][Int(priority), default: .init(priority: Int(priority))])
+        }
+        func age(_ slot: UInt32) -> Duration { .milliseconds(max(now.uptime.milliseconds.subtractingSaturating(jobs[slot].accepted), 0)) }
+        for flow in flows {
+            guard let place = names[Int(flow.service)].service else { continue }
+            note(place, flow.priority) { level in
+                level.open += flow.jobs
+                level.bytes += flow.bytes
+                level.ready += flow.ready.count
+                if !flow.ready.isEmpty { level.oldest = max(level.oldest, age(flow.ready.head)) }
+            }
+        }
+        for (place, service) in services.enumerated() where !service.suspects.isEmpty {
+            var slot = service.suspects.head
+            while slot != .none {
+                note(place, jobs[slot].priority) { level in
+                    level.ready += 1
+                    level.oldest = max(level.oldest, age(slot))
+                }
+                slot = jobs[slot].next
+            }
+        }
+        return found.map { $0.values.sorted { $0.priority < $1.priority } }
+    }
+}
+
+/// Why a leased job went back at no cost.
+package enum ReturnReason: String, Hashable, Sendable, CaseIterable {
+    /// Its worker handed it back unstarted.
+    case handedBack = "handed_back"
+    /// Its batch was answered, and it was not.
+    case unanswered
+    /// Its worker said goodbye, was drained or evicted, or never got it.
+    case workerLeft = "worker_left"
+    /// Its worker died or fell silent with more than this job.
+    case workerLost = "worker_lost"
+    /// Its lease ran out before its work started.
+    case notStarted = "not_started"
 }
 
 /// A look at a queue.
@@ -85,6 +130,20 @@ package struct QueueFigures: Sendable {
         package let open: Int
         package let bytes: Int
         package let ready: Int
+        /// Those priorities that ever had a job, ascending.
+        package let levels: [Level]
+    }
+
+    /// One priority of a service.
+    package struct Level: Hashable, Sendable {
+        package let priority: Int
+        package internal(set) var open = 0
+        package internal(set) var ready = 0
+        package internal(set) var bytes = 0
+        /// Since the acceptance of the ready job that has waited longest: of those at the heads of their producers' lists.
+        package internal(set) var oldest = Duration.zero
+
+        init(priority: Int) { self.priority = priority }
     }
 
     package struct Group: Hashable, Sendable {
@@ -124,7 +183,7 @@ package struct QueueCounters: Sendable {
     /// Leases that ended without an answer because their session did.
     package internal(set) var lost: UInt64 = 0
     /// Jobs that went back at no cost.
-    package internal(set) var released: UInt64 = 0
+    package internal(set) var returned: [ReturnReason: UInt64] = [:]
     package internal(set) var expiredLeases: UInt64 = 0
     package internal(set) var duplicateAnswers: UInt64 = 0
     package internal(set) var refusedAnswers: UInt64 = 0

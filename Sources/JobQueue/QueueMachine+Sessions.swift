@@ -103,19 +103,21 @@ extension QueueMachine {
         let slot = lease.slot
         counters.lost += 1
         switch (loss, lease.isAlone) {
-        case (.parting, _), (.partition, true):
-            giveBack(slot, now)
+        case (.parting, _):
+            giveBack(slot, .workerLeft, now)
+        case (.partition, true):
+            giveBack(slot, .workerLost, now)
         case (.death, true):
             fail(slot, lease.started != nil ? .crash : .died, [], now)
         case (.silence, true) where lease.started != nil:
             fail(slot, .ranOut, [], now)
         case (.silence, true):
-            giveBack(slot, now)
+            giveBack(slot, .workerLost, now)
         case (.death, false) where planted == .batchMatesBlamed:
             fail(slot, .crash, [], now)
         case (.death, false), (.silence, false), (.partition, false):
             suspect(slot)
-            giveBack(slot, now)
+            giveBack(slot, .workerLost, now)
         }
     }
 
@@ -178,7 +180,7 @@ extension QueueMachine {
             endLease(lease.slot)
             counters.expiredLeases += 1
             if lease.started == nil, session.reportsProgress {
-                giveBack(lease.slot, now)
+                giveBack(lease.slot, .notStarted, now)
             } else {
                 jobs[lease.slot].isSuspect = true
                 fail(lease.slot, .ranOut, [], now)

@@ -104,7 +104,10 @@ extension QueueMachine {
 
     /// Counts an open job, limits its age, and makes it ready or lets it wait.
     mutating func open(_ slot: UInt32, _ service: Int, _ now: Moment) {
-        let (bytes, producer) = (Int(jobs[slot].bytes), Int(flows[Int(jobs[slot].flow)].producer))
+        let (bytes, flow) = (Int(jobs[slot].bytes), Int(jobs[slot].flow))
+        let producer = Int(flows[flow].producer)
+        flows[flow].jobs += 1
+        flows[flow].bytes += bytes
         openJobs += 1
         openBytes += bytes
         services[service].jobs += 1

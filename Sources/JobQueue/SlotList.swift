@@ -32,11 +32,14 @@ struct SlotList: Sendable {
     }
 }
 
-/// The ready jobs of one producer in one service and priority.
+/// The jobs of one producer in one service and priority.
 struct Flow: Sendable {
     let service: UInt32
     let producer: UInt32
     let priority: UInt8
+    /// Its jobs without an outcome, and their bytes.
+    var jobs = 0
+    var bytes = 0
     var ready = SlotList()
     /// It is in its service's list of flows.
     var isListed = false

@@ -67,7 +67,10 @@ extension Job {
             topK: wire.topK == 0 ? nil : Int(wire.topK),
             deadline: try Deadline(wire, checks: checks),
             metadata: try checks.metadata(wire.metadata),
-            traceparent: try checks.bounded(wire.traceparent, "traceparent", limit: MessageLimits.traceparentBytes),
+            // Producers that can't set the field put it where they can put anything.
+            traceparent: try checks.bounded(
+                wire.traceparent.isEmpty ? wire.metadata["traceparent"] ?? "" : wire.traceparent, "traceparent",
+                limit: MessageLimits.traceparentBytes),
             label: wire.hasLabel ? try checks.required(wire.label, "label", limit: MessageLimits.labelBytes) : nil,
             training: try TrainingRequest(wire, checks: checks),
             attempt: max(1, Int(wire.attempt)),

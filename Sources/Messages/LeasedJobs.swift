@@ -122,6 +122,8 @@ package struct ReceivedAnswers: Sendable {
         package let kind: AnswerBatch.Kind
         /// The result as it came; it can be read, and is what `kind` says. Empty with `released`.
         package let result: [UInt8]
+        /// Why it failed, of `rejected` and `retry`; empty otherwise.
+        package let code: String
     }
 
     package let batchID: String
@@ -161,10 +163,11 @@ package struct ReceivedAnswers: Sendable {
     private static func read(_ wire: P4q_V1_UnreadAnswer, checks: FieldChecks) throws(MessageError) -> Answer {
         guard let kind = AnswerBatch.Kind(rawValue: wire.kind) else { throw checks.invalid("kind", "\(wire.kind) is not known here") }
         guard wire.leaseID.count <= MessageLimits.leaseBytes else { throw checks.invalid("lease_id", "it is too long") }
-        if kind == .released { return Answer(lease: Array(wire.leaseID), kind: kind, result: []) }
+        if kind == .released { return Answer(lease: Array(wire.leaseID), kind: kind, result: [], code: "") }
         let result = try JobResult(try checks.message(wire.result) as P4q_V1_Result, batchWorker: "", checks: checks)
         guard AnswerBatch.Kind(result) == kind else { throw checks.invalid("kind", "it is not what the result says") }
-        return Answer(lease: Array(wire.leaseID), kind: kind, result: Array(wire.result))
+        let code = if case .failed(let failure) = result.outcome { failure.code } else { "" }
+        return Answer(lease: Array(wire.leaseID), kind: kind, result: Array(wire.result), code: code)
     }
 }
 

@@ -19,6 +19,12 @@ package enum MessageError: Error, Hashable, Sendable {
     /// A job by reference that has bytes in its payload frame too.
     case unexpectedPayload(item: String, bytes: Int)
 
+    /// Every code that there is.
+    package static let codes = [
+        "too_large", "malformed", "too_many_items", "empty_batch", "frame_count", "missing_field", "invalid_field", "duplicate_id",
+        "unexpected_payload",
+    ].map { "message.\($0)" }
+
     /// Stable and for programs.
     package var code: String {
         switch self {

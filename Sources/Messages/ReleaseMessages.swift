@@ -150,6 +150,8 @@ package struct ReleaseReply: Hashable, Sendable {
     package var classSet = ""
     /// The version that stands in the way, or was made.
     package var version: UInt64 = 0
+    /// With a snapshot: where the dispatcher publishes events, as it bound them.
+    package var events: [String] = []
     /// Sums over the fleet.
     package var scoring: [ScoringCounts] = []
 
@@ -177,6 +179,7 @@ package struct ReleaseReply: Hashable, Sendable {
         wire.contentBytes = UInt64(clamping: contentBytes)
         wire.classSet = classSet
         wire.version = version
+        wire.events = events
         wire.scoring = scoring.map(\.wire)
         return try FieldChecks(item: "the reply").bytes(of: wire)
     }
@@ -200,6 +203,8 @@ package struct ReleaseReply: Hashable, Sendable {
         contentBytes = Int(wire.contentBytes)
         classSet = wire.classSet
         version = wire.version
+        try checks.count(wire.events.count, "events", limit: MessageLimits.itemsPerBatch)
+        for endpoint in wire.events { events.append(try checks.bounded(endpoint, "events", limit: MessageLimits.uriBytes)) }
         for item in wire.scoring { scoring.append(try ScoringCounts(item, checks)) }
     }
 }

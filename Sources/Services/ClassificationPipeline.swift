@@ -2,6 +2,7 @@ package import CLIP
 package import Foundation
 package import Imaging
 package import Messages
+package import Metrics
 internal import Synchronization
 package import Tensors
 internal import Transport
@@ -42,6 +43,8 @@ package final class ClassificationPipeline: JobPipeline {
         package var keepsPayloads = false
         /// Named in every result.
         package var worker: String
+        /// Where images, batches and times are counted.
+        package var metrics: any MetricsFactory = NOOPMetricsHandler.instance
 
         package init(worker: String, decodeThreads: Int) {
             self.worker = worker
@@ -62,7 +65,7 @@ package final class ClassificationPipeline: JobPipeline {
     private let scorers = DispatchGroup()
     private let provenance: Provenance
     /// What the pipeline has done so far.
-    package let counters = PipelineCounters()
+    package let counters: PipelineCounters
 
     /// A pipeline that classifies.
     package convenience init(
@@ -81,6 +84,7 @@ package final class ClassificationPipeline: JobPipeline {
         makeStage = stage
         self.settings = settings
         self.deliver = deliver
+        counters = PipelineCounters(metrics: settings.metrics)
         provenance = Provenance(model.name, hex: model.sha256)
         waiting = BoundedQueue(limit: max(settings.decodeThreads, settings.batchMaximum))
         prepared = BoundedQueue(limit: settings.batchMaximum)
@@ -140,8 +144,10 @@ package final class ClassificationPipeline: JobPipeline {
                 guard let image = remaining > .zero ? prepared.waitTake(timeout: remaining) : prepared.tryTake() else { break }
                 batch.append(image)
             }
-            counters.add(batch: batch.count)
-            answer(stage.run(batch))
+            let start = ContinuousClock.now
+            let results = stage.run(batch)
+            counters.add(batch: batch.count, time: .now - start)
+            answer(results)
         }
     }
 
@@ -151,11 +157,11 @@ package final class ClassificationPipeline: JobPipeline {
         let result = JobResult(
             answering: failed.item.job, outcome: .failed(failed.failure), image: failed.image, model: provenance, timings: timings,
             worker: settings.worker)
-        answer([(failed.item.batchID, result)])
+        answer([(failed.item.batchID, result)], format: failed.item.payload.withUnsafeBytes { Imaging.ImageFormat.sniffed($0) })
     }
 
-    private func answer(_ results: [(batch: String, result: JobResult)]) {
-        counters.add(results.map(\.result))
+    private func answer(_ results: [(batch: String, result: JobResult)], format: Imaging.ImageFormat? = nil) {
+        for (batch, result) in results where batch != Canary.batchID { counters.add(result, format: format) }
         var order: [String] = []
         var batches: [String: ResultBatch] = [:]
         for (batch, result) in results {

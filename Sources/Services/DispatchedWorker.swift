@@ -2,7 +2,6 @@ internal import Foundation
 package import Logging
 package import Messages
 internal import ServiceLifecycle
-internal import Synchronization
 package import Transport
 
 /// A worker of a dispatcher: leased batches in, one answer a job out, nothing lost when it is killed.
@@ -26,6 +25,11 @@ package struct DispatchedWorker: Service {
         /// The name in every result.
         package var worker: String
         package var models: [Provenance] = []
+        /// Goes through the pipeline before the worker says READY, and whenever nothing has gone through for `canaryPause`.
+        package var canary: Canary?
+        package var canaryPause: Duration = .seconds(15)
+        /// After so long without a right answer of a canary, or any image, the worker is not ready.
+        package var canaryLimit: Duration = .seconds(60)
 
         package init(dispatcher: Endpoint, worker: String) {
             self.dispatcher = dispatcher
@@ -35,19 +39,23 @@ package struct DispatchedWorker: Service {
 
     private let settings: Settings
     private let parts: Parts
-    private let lanes: [WorkerLane]
+    private let context: ZeroMQContext
     private let logger: Logger
 
-    /// Connects.
     package init(
         settings: Settings, context: ZeroMQContext, logger: Logger,
         pipeline: @escaping @Sendable (@escaping ClassificationPipeline.Delivery) throws -> any JobPipeline
     ) throws {
         self.settings = settings
         self.logger = logger
-        let parts = Parts(worker: settings.worker)
+        self.context = context
+        let parts = Parts(worker: settings.worker, canary: settings.canary, logger: logger)
         self.parts = parts
         parts.pipeline = try pipeline { parts.deliver($0) }
+    }
+
+    /// Connects, and says READY.
+    private func connect() throws {
         // Random, so that a restarted worker is another one.
         let incarnation = String(UInt64.random(in: 0 ... .max), radix: 36)
         let info = PeerInfo(
@@ -59,26 +67,32 @@ package struct DispatchedWorker: Service {
                 endpoint: settings.dispatcher, options: settings.socketOptions, service: settings.service, info: info,
                 heartbeat: settings.heartbeat)
             lanes.append(
-                try WorkerLane(settings: lane, context: context, logger: logger) { request in
+                try WorkerLane(settings: lane, context: context, logger: logger) { [parts] request in
                     _ = parts.waiting.tryPut((index, request))
                 })
         }
-        self.lanes = lanes
         parts.lanes = lanes
     }
 
+    /// Throws `Canary.Failure` if the worker's own test images go wrong.
     package func run() async throws {
+        try await prove()
+        if Task.isShuttingDownGracefully { return parts.finish() }
+        try connect()
         logger.info("worker ready", metadata: ["dispatcher": "\(settings.dispatcher.address)", "service": "\(settings.service)"])
         let feeder = Thread { [parts, logger] in parts.feed(logger) }
         feeder.name = "p4q-feed"
         feeder.start()
-        try? await cancelWhenGracefulShutdown { [self] in
-            while !Task.isCancelled {
-                beat()
-                try await Task.sleep(for: settings.heartbeat)
-            }
+        var seen = (progress: parts.progress, at: ContinuousClock.now)
+        while !Task.isShuttingDownGracefully, !Task.isCancelled {
+            if let failure = parts.canary?.failure { throw failure }
+            beat()
+            if parts.progress != seen.progress { seen = (parts.progress, .now) }
+            sendCanary(idleSince: seen.at)
+            try? await cancelWhenGracefulShutdown { try await Task.sleep(for: settings.heartbeat) }
         }
         logger.info("stopping: finishing what has begun")
+        let lanes = parts.lanes
         for lane in lanes { lane.stop() }
         parts.stop()
         let end = ContinuousClock.now + settings.drainLimit
@@ -97,145 +111,48 @@ package struct DispatchedWorker: Service {
     package var counters: PipelineCounters.Values { parts.counters }
 
     /// Whether the dispatcher was heard lately on every connection.
-    package var isHeard: Bool { lanes.allSatisfy { $0.silence < settings.heartbeat * 3 } }
+    package var isHeard: Bool {
+        let lanes = parts.lanes
+        return !lanes.isEmpty && lanes.allSatisfy { $0.silence < settings.heartbeat * 3 }
+    }
+
+    var canary: Canary? { settings.canary }
+
+    /// Why it is not ready; nil if it is.
+    var obstacle: String? {
+        if let canary, canary.age ?? .seconds(1_000_000) > settings.canaryLimit, parts.idleTime > settings.canaryLimit {
+            return "no image has gone through lately"
+        }
+        return isHeard ? nil : "no dispatcher has been heard"
+    }
+
+    /// Lets test images through, alone and together, before anybody else's come.
+    private func prove() async throws {
+        guard let canary else { return }
+        for count in [1, 1, 4] {
+            for job in canary.jobs(count) where parts.pipeline?.submit(job) != true { return }
+            while canary.isWaiting, !Task.isShuttingDownGracefully, !Task.isCancelled {
+                try? await Task.sleep(for: .milliseconds(5))
+            }
+            if let failure = canary.failure { throw failure }
+        }
+        logger.info("test images gave one answer")
+    }
+
+    /// While nothing else goes through, a test image does. Only an empty pipeline is sure to take it without waiting.
+    private func sendCanary(idleSince: ContinuousClock.Instant) {
+        guard let canary, !canary.isWaiting, parts.ledger.isEmpty, .now - idleSince > settings.canaryPause,
+            canary.age ?? .seconds(1_000_000) > settings.canaryPause
+        else { return }
+        for job in canary.jobs(1) { _ = parts.pipeline?.submit(job) }
+    }
 
     /// Says what is held and how far it is. Called by the task that sees the pipeline's progress, so that a worker whose pipeline hangs
     /// does not look alive.
     private func beat() {
         let progress = parts.progress
-        for (index, lane) in lanes.enumerated() {
+        for (index, lane) in parts.lanes.enumerated() {
             lane.send(HeartbeatInfo(leases: parts.ledger.progress(lane: index, now: progress)))
         }
-    }
-}
-
-extension DispatchedWorker {
-    /// What the threads share.
-    private final class Parts: Sendable {
-        private struct State {
-            var pipeline: (any JobPipeline)?
-            var lanes: [WorkerLane] = []
-            var isStopping = false
-            var echo: UInt64 = 0
-        }
-
-        let ledger: LeaseLedger
-        /// At most one batch a lane.
-        let waiting = BoundedQueue<(lane: Int, request: WorkerLane.Request)>(limit: 64)
-        private let state = Mutex(State())
-        private let worker: String
-
-        init(worker: String) {
-            self.worker = worker
-            ledger = LeaseLedger(worker: worker)
-        }
-
-        var pipeline: (any JobPipeline)? {
-            get { state.withLock { $0.pipeline } }
-            set { state.withLock { $0.pipeline = newValue } }
-        }
-
-        var lanes: [WorkerLane] {
-            get { state.withLock { $0.lanes } }
-            set { state.withLock { $0.lanes = newValue } }
-        }
-
-        var counters: PipelineCounters.Values { pipeline?.counters.values ?? PipelineCounters.Values() }
-
-        /// Grows with every image that is done.
-        var progress: UInt64 { UInt64(counters.scored + counters.failed + counters.images) }
-
-        private var isStopping: Bool { state.withLock { $0.isStopping } }
-
-        func stop() { state.withLock { $0.isStopping = true } }
-
-        func finish() {
-            waiting.close()
-            pipeline?.finish()
-        }
-
-        /// Results of the pipeline; each one's batch id is its lease.
-        func deliver(_ batches: [ResultBatch]) {
-            for batch in batches {
-                guard let lease = [UInt8](hexadecimal: batch.id) else { continue }
-                for result in batch.results { finish(lease, result) }
-            }
-        }
-
-        private func finish(_ lease: [UInt8], _ result: JobResult?) {
-            guard let (lane, answer) = ledger.finish(lease, result) else { return }
-            lanes[lane].send(answer)
-        }
-
-        /// Hands batches to the pipeline, one after the other.
-        func feed(_ logger: Logger) {
-            while let (lane, request) = waiting.waitTake(timeout: nil) {
-                do throws(MessageError) {
-                    guard let envelope = request.body.first else { throw .emptyBatch }
-                    let batch = try ReceivedJobBatch(
-                        envelope: envelope.bytes, payloadSizes: request.body.dropFirst().map(\.count), isLeased: true)
-                    feed(batch, request, lane)
-                } catch {
-                    logger.error("a leased batch can't be read", metadata: ["error": "\(error)"])
-                }
-            }
-        }
-
-        private func feed(_ batch: ReceivedJobBatch, _ request: WorkerLane.Request, _ lane: Int) {
-            let leases = batch.entries.map { entry in
-                switch entry {
-                case .success(let job): job.lease
-                case .failure(let rejected): rejected.lease
-                }
-            }
-            ledger.open(LeaseLedger.Batch(name: batch.id, client: request.client, leases: leases), lane: lane)
-            if batch.isAlone { announce(leases, lane) }
-            for (index, entry) in batch.entries.enumerated() {
-                if isStopping {
-                    finish(leases[index], nil)
-                    continue
-                }
-                ledger.begin(leases[index], progress: progress)
-                switch entry {
-                case .success(let job):
-                    let payload: ImagePayload = job.payload == .attached ? .frame(request.body[index + 1]) : .reference
-                    let item = ClassificationJob(job, payload: payload, batchID: leases[index].hexadecimal, received: request.received)
-                    if pipeline?.submit(item) != true { finish(leases[index], nil) }
-                case .failure(let rejected): finish(leases[index], rejected.result(worker: worker))
-                }
-            }
-        }
-
-        /// A worker died with this job before: the dispatcher must know that it is begun before it is.
-        private func announce(_ leases: [[UInt8]], _ lane: Int) {
-            let echo = state.withLock { state in
-                state.echo += 1
-                return state.echo
-            }
-            let heard = DispatchSemaphore(value: 0)
-            let progress = leases.map { HeartbeatInfo.Progress(lease: $0, counter: 1) }
-            lanes[lane].send(HeartbeatInfo(leases: progress, echo: echo)) { heard.signal() }
-            _ = heard.wait(timeout: .now() + 3)
-        }
-    }
-}
-
-extension [UInt8] {
-    /// Two lower-case digits a byte.
-    var hexadecimal: String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-    }
-
-    /// Nil unless `text` is pairs of hexadecimal digits.
-    init?(hexadecimal text: String) {
-        let digits = text.utf8.map { UInt8($0) }
-        guard digits.count % 2 == 0 else { return nil }
-        var bytes: [UInt8] = []
-        for index in stride(from: 0, to: digits.count, by: 2) {
-            guard let byte = UInt8(String(decoding: digits[index...index + 1], as: UTF8.self), radix: 16) else { return nil }
-            bytes.append(byte)
-        }
-        self = bytes
     }
 }

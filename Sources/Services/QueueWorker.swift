@@ -137,6 +137,7 @@ private final class ResultOutbox: Sendable {
     /// Hands the batches over, waiting as long as no sink takes them.
     func send(_ batches: [ResultBatch]) {
         for batch in batches {
+            for result in batch.results { logger.done(result) }
             do throws(MessageError) {
                 for envelope in try batch.encode() { send(envelope) }
             } catch {

@@ -24,18 +24,22 @@ enum CommandFailure {
         return code
     }
 
+    /// Whether the error itself says what a person needs to know.
+    static func isExplained(_ error: any Error) -> Bool { exitCode(error) != nil }
+
     private static func exitCode(_ error: any Error) -> ExitCode? {
         switch error {
         case CLIPError.unreadable, CLIPError.missingFile, TuningError.file(.unreadable): ExitCode(66)
         case is CLIPError, is ImagingError, is DatasetError, is TensorsError, is QuantizationError, is TuningError, is PretrainingError:
             ExitCode(65)
+        case let error as ConfigurationError: ExitCode(error.isUnreadable ? 66 : 65)
         case is KeyFileError: ExitCode(66)
         case TrainingError.unusableFolder, is Report.Missing: ExitCode(66)
         case TrainingError.locked: ExitCode(75)
         case TrainingError.damaged: ExitCode(74)
         case is TrainingError: ExitCode(65)
         case is WatchPort.InvalidAddress, is PaperStore.OtherInputs: ExitCode(64)
-        case is Serve.KeepsCrashing: ExitCode(70)
+        case is Serve.KeepsCrashing, is Canary.Failure: ExitCode(70)
         case let error as JobQueueError: ExitCode(error.exitCode)
         case is PushToDispatcher.NoAnswer: ExitCode(75)
         case is ResultFile.Failure: ExitCode(74)

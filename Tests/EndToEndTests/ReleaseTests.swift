@@ -49,7 +49,8 @@ import Testing
         for name in ["ann", "eve"] { _ = try await run(["keys", "new", name, "--role", "publisher", "--folder", keys]) }
         let mode = try FileManager.default.attributesOfItem(atPath: "\(keys)/ann.key_secret")[.posixPermissions] as? Int
         #expect(mode == 0o600)
-        let dispatcher = try await RunningDispatcher(folder, ["--bind-releases", "@tcp://127.0.0.1:*"])
+        let port = Int.random(in: 48_000..<56_000)
+        let dispatcher = try await RunningDispatcher(folder, ["--bind-releases", "@tcp://127.0.0.1:*", "--http", "\(port)"])
         var events: String?
         for _ in 0..<100 where events == nil {
             try await Task.sleep(for: .milliseconds(50))
@@ -58,8 +59,10 @@ import Testing
         }
         let worker = try Program([
             "worker", "--model", model, "--class-set", set, "--dispatcher", dispatcher.endpoint, "--threads", "1", "--trust",
-            "\(keys)/ann.key", "--releases", try #require(events),
+            "\(keys)/ann.key", "--http", "\(port + 1)",
         ])
+        // It learns from the dispatcher where releases are told.
+        let announced = "releases.endpoint=" + (try #require(events))
         var round = 0
         /// Pushes the images and expects the scores of `tuning` under `release`.
         func check(_ tuning: String, _ release: UInt64?) async throws {
@@ -90,6 +93,7 @@ import Testing
         }
         let key = ["--publisher-key", "\(keys)/ann.key_secret"]
         try await check("", nil)
+        #expect(worker.errors.contains(announced), "\(worker.errors)")
         let first = try await publish("t1", ["--note", "nightly"])
         #expect(first.code == 0 && first.output == "pets 1\n", "\(first.errors)")
         #expect(await taken(1), "\(worker.errors)")
@@ -122,6 +126,8 @@ import Testing
         for _ in 0..<200 where !worker.errors.contains("release.untrusted") { try await Task.sleep(for: .milliseconds(25)) }
         #expect(worker.errors.contains("release.untrusted"))
         try await check("t1", 4)
+        try await watched(
+            "http://127.0.0.1:\(port)", "http://127.0.0.1:\(port + 1)", push: folder.write("none.jpg", "no image at all"), dispatcher)
         // After a restart of the dispatcher everything is still there.
         #expect(await dispatcher.stop() == 0)
         let again = try await RunningDispatcher(folder, endpoint: "@" + dispatcher.endpoint)
@@ -129,5 +135,23 @@ import Testing
         worker.terminate()
         #expect(await worker.wait() == 0)
         #expect(await again.stop() == 0)
+    }
+
+    /// Dispatcher and worker tell Prometheus of the releases, and between them have every metric that rules and dashboard name.
+    private func watched(_ dispatcher: String, _ worker: String, push noImage: String, _ running: RunningDispatcher) async throws {
+        guard PythonPrograms.path != nil else { return }
+        _ = try await running.run(["push", noImage, "--run", "no-image"])
+        #expect(try await running.run(["collect", "--count", "1", "--timeout", "30"]).output.contains("decode.unsupported"))
+        let operations = PythonPrograms.repository.appendingPathComponent("deploy/operations").path
+        let seen = try await Samples.scrape([
+            "--expect", operations + "/prometheus-rules.yml", operations + "/grafana-dashboard.json", dispatcher + "/metrics",
+            worker + "/metrics",
+        ])
+        #expect(seen.sum("p4q_release_info", ["class_set": "pets", "mode": "live", "version": "4"]) == 1)
+        #expect(seen.sum("p4q_release_info", ["class_set": "pets", "mode": "live", "version": "5"]) == 1)
+        #expect(try #require(seen.sum("p4q_worker_releases_refused_total", ["code": "release.untrusted"])) >= 1)
+        #expect(seen.sum("p4q_worker_releases_taken_total") == 4)
+        // Told by the dispatcher, not found by looking every second.
+        #expect(try #require(seen.sum("p4q_worker_release_snapshots_total")) < 30)
     }
 }

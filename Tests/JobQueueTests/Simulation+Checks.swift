@@ -235,8 +235,11 @@ extension Simulation {
     /// I6: what was accepted is finished or open; nothing is left over.
     private func checkBooks() throws {
         let figures = machine.figures(now: now)
+        func isEmpty(_ level: QueueFigures.Level) -> Bool {
+            level.open == 0 && level.bytes == 0 && level.ready == 0 && level.oldest == .zero
+        }
         guard figures.openJobs == 0, figures.openBytes == 0, figures.inFlight == 0,
-            figures.services.allSatisfy({ $0.open == 0 && $0.bytes == 0 && $0.ready == 0 })
+            figures.services.allSatisfy({ $0.open == 0 && $0.bytes == 0 && $0.ready == 0 && $0.levels.allSatisfy(isEmpty) })
         else { throw Violation("I6: the books don't balance: \(figures)") }
         for index in jobs.indices where jobs[index].isAccepted {
             switch machine.status(of: jobs[index].key) {

@@ -523,6 +523,9 @@ nonisolated struct P4q_V1_ReleaseReply: Sendable {
   /// Sums over the fleet.
   var scoring: [P4q_V1_ScoringCounts] = []
 
+  /// With a snapshot: where the dispatcher publishes events, as it bound them; a wildcard stands for the host that the asker reached it at.
+  var events: [String] = []
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -1344,7 +1347,7 @@ nonisolated extension P4q_V1_ReleasePin: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension P4q_V1_ReleaseReply: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ReleaseReply"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}code\0\u{1}message\0\u{1}sequence\0\u{1}states\0\u{1}entries\0\u{3}content_bytes\0\u{3}class_set\0\u{1}version\0\u{1}scoring\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}code\0\u{1}message\0\u{1}sequence\0\u{1}states\0\u{1}entries\0\u{3}content_bytes\0\u{3}class_set\0\u{1}version\0\u{1}scoring\0\u{1}events\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1361,6 +1364,7 @@ nonisolated extension P4q_V1_ReleaseReply: SwiftProtobuf.Message, SwiftProtobuf.
       case 7: try { try decoder.decodeSingularStringField(value: &self.classSet) }()
       case 8: try { try decoder.decodeSingularUInt64Field(value: &self.version) }()
       case 9: try { try decoder.decodeRepeatedMessageField(value: &self.scoring) }()
+      case 10: try { try decoder.decodeRepeatedStringField(value: &self.events) }()
       default: break
       }
     }
@@ -1394,6 +1398,9 @@ nonisolated extension P4q_V1_ReleaseReply: SwiftProtobuf.Message, SwiftProtobuf.
     if !self.scoring.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.scoring, fieldNumber: 9)
     }
+    if !self.events.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.events, fieldNumber: 10)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1407,6 +1414,7 @@ nonisolated extension P4q_V1_ReleaseReply: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.classSet != rhs.classSet {return false}
     if lhs.version != rhs.version {return false}
     if lhs.scoring != rhs.scoring {return false}
+    if lhs.events != rhs.events {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

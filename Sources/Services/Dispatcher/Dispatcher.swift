@@ -37,7 +37,8 @@ package struct Dispatcher: Service {
             authenticator = try Authenticator(
                 in: context, domain: DispatcherSecurity.domain,
                 decide: { $0 == tester.publicKey ? SecuritySelfTest.userID : list.identity(of: $0)?.name },
-                onRefused: { address, key in core.refuse(key?.text ?? address, "its key is not on the list") }, onEnd: { fault.report($0) })
+                onRefused: { address, key in core.refuse(.key, key?.text ?? address, "its key is not on the list") },
+                onEnd: { fault.report($0) })
         } else {
             authenticator = nil
         }
@@ -46,7 +47,9 @@ package struct Dispatcher: Service {
             settings.releaseEvents.isEmpty
             ? nil : try Sender(.publish, at: settings.releaseEvents, in: context, options: Self.options(settings)) { fault.report($0) }
         desk = try await ReleaseDesk(
-            store: store, epoch: runner.read { $0.epoch }, events: releaseSender, logger: logger)
+            store: store, epoch: runner.read { $0.epoch }, events: releaseSender,
+            // The socket knows the real port of the last one only.
+            endpoints: releaseSender.map { settings.releaseEvents.dropLast().map(\.address) + [$0.endpoint] } ?? [], logger: logger)
         core.attach(desk)
         var routers: [Router] = []
         for (index, endpoints) in settings.endpoints.enumerated() {
@@ -54,7 +57,7 @@ package struct Dispatcher: Service {
                 received: { core.received($0, router: index) }, undelivered: { core.undelivered($0, $1, router: index) },
                 failed: { error in
                     switch error {
-                    case .tooManyFrames, .frameTooLarge: core.refuse("a peer", "\(error)")
+                    case .tooManyFrames, .frameTooLarge: core.refuse(.malformed, "a peer", "\(error)")
                     default: fault.report(error)
                     }
                 }, mayReceive: { core.mayReceive })
@@ -86,6 +89,9 @@ package struct Dispatcher: Service {
 
     /// Where it tells of releases, with the real port; empty if nowhere.
     package var releaseEndpoint: String { releaseSender?.endpoint ?? "" }
+
+    /// Goes by other numbers from now on.
+    package func reconfigure(_ queue: QueueConfiguration) { core.perform(runner.post(.configure(queue))) }
 
     /// What ended a thread that the dispatcher can't do without.
     private final class Fault: Sendable {
@@ -146,7 +152,7 @@ package struct Dispatcher: Service {
                 do throws(KeyFileError) {
                     try list.reload()
                 } catch {
-                    core.refuse("the list of keys", "it stays as it was: \(error)")
+                    core.refuse(.keyList, "the list of keys", "it stays as it was: \(error)")
                 }
             }
             do { try await Task.sleep(for: settings.heartbeat) } catch { return }

@@ -31,7 +31,7 @@ extension DispatcherCore {
             guard let envelope = body.first else { throw .emptyBatch }
             batch = try ReceivedJobBatch(envelope: envelope.bytes, payloadSizes: body.dropFirst().map(\.count))
         } catch {
-            state.withLock { $0.counters.invalid += 1 }
+            state.withLock { $0.counters.invalid.count(error.code) }
             return answer(request, SubmitReply(batchID: "", receipts: [], failure: error.failure))
         }
         var filled = Registry.Request(
@@ -39,6 +39,8 @@ extension DispatcherCore {
         filled.wantsOutcomes = batch.wantsOutcomes && request.dialect.version == .v02
         filled.bytes = body.reduce(0) { $0 + $1.count }
         let jobs = submissions(batch, body, producer, &filled)
+        let invalid = filled.receipts.filter { $0.verdict == .invalid }
+        if !invalid.isEmpty { state.withLock { state in for receipt in invalid { state.counters.invalid.count(receipt.code) } } }
         enter(filled, jobs, producer)
     }
 
@@ -89,7 +91,6 @@ extension DispatcherCore {
         if jobs.isEmpty { return answer(request, SubmitReply(batchID: request.batchID, receipts: request.receipts)) }
         let id = state.withLock { state -> RequestID? in
             state.counters.requests += 1
-            state.counters.invalid += UInt64(request.receipts.count - jobs.count)
             let isFull = state.registry.ingestBytes > 0 && state.registry.ingestBytes + request.bytes > settings.ingestBytes
             return isFull ? nil : state.registry.add(request)
         }

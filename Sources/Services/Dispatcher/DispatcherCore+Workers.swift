@@ -11,7 +11,9 @@ extension DispatcherCore {
         let group = DispatcherSettings.group(of: service)
         let roles: Set<Role> = group != nil ? [.sink] : service.hasPrefix("train") ? [.trainer, .worker] : [.worker]
         guard !sender.caller.roles.isDisjoint(with: roles) else {
-            refuse(sender.caller.name, "to serve \(service) it needs the role \(roles.map(\.rawValue).sorted().joined(separator: " or "))")
+            refuse(
+                .role, sender.caller.name,
+                "to serve \(service) it needs the role \(roles.map(\.rawValue).sorted().joined(separator: " or "))")
             return send(.disconnect, to: sender.address, sender.dialect)
         }
         guard isQueue || group != nil else {
@@ -91,10 +93,10 @@ extension DispatcherCore {
         do throws(MessageError) {
             received = try ReceivedAnswers(envelopes: body.map(\.bytes))
         } catch {
-            refuse(sender.caller.name, "its answer can't be read: \(error)")
+            refuse(.malformed, sender.caller.name, "its answer can't be read: \(error)")
             return perform(runner.post(.answer(id, identity: session.identity, [])), expecting: id)
         }
-        if let first = received.rejected.first { refuse(sender.caller.name, "an answer can't be used: \(first)") }
+        if let first = received.rejected.first { refuse(.malformed, sender.caller.name, "an answer can't be used: \(first)") }
         var answers: [WorkerAnswer] = []
         for answer in received.answers {
             guard let lease = LeaseID(bytes: answer.lease) else { continue }
@@ -122,7 +124,10 @@ extension DispatcherCore {
 
     private func post(_ answers: [WorkerAnswer], _ id: SessionID, _ session: Registry.Session) {
         let leases = answers.map(\.lease)
-        state.withLock { $0.registry.sessions[id]?.awaiting.append(leases) }
+        state.withLock { state in
+            state.registry.sessions[id]?.awaiting.append(leases)
+            for answer in received.answers where answer.kind == .rejected { state.counters.rejected.count(answer.code) }
+        }
         perform(runner.post(.answer(id, identity: session.identity, answers)))
     }
 
@@ -157,7 +162,7 @@ extension DispatcherCore {
             case .failed: break
             }
         } catch {
-            refuse(sender.caller.name, "its acknowledgement can't be read: \(error)")
+            refuse(.malformed, sender.caller.name, "its acknowledgement can't be read: \(error)")
         }
         perform(runner.post(.acknowledge(id, event)))
     }
@@ -199,7 +204,9 @@ extension DispatcherCore {
         case .dismiss(let session), .refuseSink(let session): dismiss(session)
         case .answer(let request, let answer): self.answer(request, answer)
         case .acknowledged(let session, .refused):
-            refuse(state.withLock { $0.registry.sessions[session]?.identity } ?? "a sink", "its acknowledgement is not of what it was sent")
+            refuse(
+                .acknowledgement, state.withLock { $0.registry.sessions[session]?.identity } ?? "a sink",
+                "its acknowledgement is not of what it was sent")
         case .acknowledged(_, .stored): break
         // These two come with their bytes.
         case .lease, .deliver: break

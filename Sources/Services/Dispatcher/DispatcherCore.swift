@@ -69,14 +69,13 @@ package final class DispatcherCore: Sendable {
         let address = PeerAddress(router: router, peer: arrival.peer)
         if arrival.userID == SecuritySelfTest.userID { return }
         guard let caller = caller(arrival.userID) else {
-            return refuse(arrival.userID ?? "unauthenticated", "its key is not, or no longer, on the list")
+            return refuse(.key, arrival.userID ?? "unauthenticated", "its key is not, or no longer, on the list")
         }
         do throws(MajordomoError) {
             let (message, dialect) = try Majordomo.parse(arrival.frames)
             handle(message, Sender(address: address, dialect: dialect, caller: caller, received: arrival.received))
         } catch {
-            state.withLock { $0.counters.malformed += 1 }
-            refuse(caller.name, "\(error)")
+            refuse(.malformed, caller.name, "\(error)")
         }
     }
 
@@ -117,7 +116,7 @@ package final class DispatcherCore: Sendable {
         case _ where DispatcherSettings.isQueueService(service):
             allowed(sender, [.producer], service) { submit(service, body, sender) }
         case _ where DispatcherSettings.group(of: service) != nil:
-            refuse(sender.caller.name, "\(service) is for sinks; it takes no requests")
+            refuse(.service, sender.caller.name, "\(service) is for sinks; it takes no requests")
         default:
             let request = PlainServices.Request(client: sender.address, dialect: sender.dialect, body: body)
             allowed(sender, [.producer], service) {
@@ -141,7 +140,7 @@ package final class DispatcherCore: Sendable {
     func allowed(_ sender: Sender, _ roles: Set<Role>, _ service: String, _ body: () -> Void) {
         guard sender.caller.roles.isDisjoint(with: roles) else { return body() }
         let need = roles.map(\.rawValue).sorted().joined(separator: " or ")
-        refuse(sender.caller.name, "\(service) needs the role \(need)")
+        refuse(.role, sender.caller.name, "\(service) needs the role \(need)")
         let failure = Failure(
             code: "access.forbidden", stage: .message, message: "\(sender.caller.name) may not use \(service): it needs the role \(need)",
             retryable: false)
@@ -201,10 +200,10 @@ package final class DispatcherCore: Sendable {
     // MARK: What is refused
 
     /// Counts a refusal, and logs it once for each source in ten seconds.
-    func refuse(_ source: String, _ reason: String) {
+    func refuse(_ kind: Refusal, _ source: String, _ reason: String) {
         let now = ContinuousClock.now
         let isNew = state.withLock { state in
-            state.counters.refused += 1
+            state.counters.refused[kind, default: 0] += 1
             if let last = state.logged[source], now - last < .seconds(10) { return false }
             if state.logged.count > 1000 { state.logged.removeAll() }
             state.logged[source] = now
@@ -216,15 +215,36 @@ package final class DispatcherCore: Sendable {
 
 /// What a dispatcher has counted besides its queue.
 package struct DispatcherCounters: Sendable {
-    /// Messages that are no Majordomo.
-    package var malformed: UInt64 = 0
-    /// Messages of peers that may not send them, connections of strangers, and malformed ones.
-    package var refused: UInt64 = 0
+    /// Messages and connections that were refused.
+    package var refused: [Refusal: UInt64] = [:]
     /// Peers that did not take what they had asked for.
     package var full: UInt64 = 0
-    /// Jobs that can't be used.
-    package var invalid: UInt64 = 0
+    /// Jobs and batches of jobs that can't be used, by code.
+    package var invalid: [String: UInt64] = [:]
+    /// Jobs that workers rejected for good, by code.
+    package var rejected: [String: UInt64] = [:]
     /// Jobs that were lost at a side door because another one had their id.
     package var doorConflicts: UInt64 = 0
     package var requests: UInt64 = 0
+}
+
+/// Why something was refused; the raw value is what metrics and JSON show.
+package enum Refusal: String, Hashable, Sendable, CaseIterable {
+    /// A key that is not, or no longer, on the list.
+    case key
+    /// The caller may not do it.
+    case role
+    /// It is no Majordomo, or its body can't be read.
+    case malformed
+    /// The service takes no such message.
+    case service
+    /// Of what was never sent, or by somebody else.
+    case acknowledgement
+    /// The list of keys can't be read, and stays as it was.
+    case keyList = "key_list"
+}
+
+extension [String: UInt64] {
+    /// Counts one; codes beyond the first 100 are counted together, since workers may send any.
+    mutating func count(_ code: String) { self[self[code] != nil || count < 100 ? code : "other", default: 0] += 1 }
 }

@@ -23,7 +23,7 @@ package final class DispatcherDoors: Sendable {
         options.maxFrameBytes = settings.maximumImageBytes + 64 << 10
         receiver =
             settings.jobDoors.isEmpty
-            ? nil : try Receiver(at: settings.jobDoors, in: context, options: options) { core.refuse("a side door", "\($0)") }
+            ? nil : try Receiver(at: settings.jobDoors, in: context, options: options) { core.refuse(.malformed, "a side door", "\($0)") }
         sender = settings.resultDoors.isEmpty ? nil : try Sender(at: settings.resultDoors, in: context, options: options)
         if let sender {
             let id = core.state.withLock { SessionID($0.registry.nextNumber()) }

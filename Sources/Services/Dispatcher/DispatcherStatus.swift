@@ -9,6 +9,26 @@ package struct DispatcherStatus: Codable, Sendable {
         package var open: Int
         package var ready: Int
         package var bytes: Int
+        /// Those priorities that ever had a job, ascending.
+        package var levels: [Level]
+    }
+
+    package struct Level: Codable, Sendable {
+        package var priority: Int
+        package var open: Int
+        package var ready: Int
+        package var bytes: Int
+        package var oldestSeconds: Double
+    }
+
+    /// A release in place.
+    package struct Release: Codable, Sendable {
+        package var classSet: String
+        /// live or shadow.
+        package var mode: String
+        package var version: UInt64
+        /// The hash of the model that it is for.
+        package var model: String
     }
 
     package struct Group: Codable, Sendable {
@@ -28,6 +48,9 @@ package struct DispatcherStatus: Codable, Sendable {
         package var connections: Int
         package var batches: Int
         package var isDraining: Bool
+
+        package enum State: String, CaseIterable, Sendable { case busy, idle, draining }
+        package var state: State { isDraining ? .draining : batches > 0 ? .busy : .idle }
     }
 
     package struct Job: Codable, Sendable {
@@ -62,6 +85,11 @@ package struct DispatcherStatus: Codable, Sendable {
     package var workSeconds: Histogram
     package var outcomes: [String: UInt64]
     package var failedAttempts: [String: UInt64]
+    /// Leases that ended without an outcome and without costing an attempt, by reason.
+    package var returned: [String: UInt64]
+    /// Jobs that can't be used, and jobs that workers rejected for good, by code.
+    package var invalid: [String: UInt64]
+    package var rejected: [String: UInt64]
     package var delivered: UInt64
     package var redelivered: UInt64
     package var acknowledged: UInt64
@@ -76,6 +104,8 @@ package struct DispatcherStatus: Codable, Sendable {
     package var freeBytes: UInt64
     package var isDiskLow: Bool
     package var refused: UInt64
+    package var refusals: [String: UInt64]
+    package var releases: [Release]
     package var services: [Service]
     package var groups: [Group]
     package var workers: [Worker]
@@ -94,7 +124,10 @@ extension DispatcherStatus {
     /// Reads `json`.
     package init(json: String) throws { self = try JSONDecoder().decode(Self.self, from: Data(json.utf8)) }
 
-    init(_ figures: QueueFigures, _ store: StoreFigures, _ own: DispatcherCounters, epoch: UInt32, deduplication: Duration) {
+    init(
+        _ figures: QueueFigures, _ store: StoreFigures, _ own: DispatcherCounters, _ releases: [Release], epoch: UInt32,
+        deduplication: Duration
+    ) {
         let counters = figures.counters
         let failed = counters.failedAttempts
         self.init(
@@ -105,13 +138,21 @@ extension DispatcherStatus {
             waitSeconds: counters.waits, workSeconds: counters.works,
             outcomes: Dictionary(uniqueKeysWithValues: counters.finished.map { ($0.key.name, $0.value) }),
             failedAttempts: ["answered": failed.answered, "lease_ran_out": failed.ranOut, "worker_died": failed.died],
-            delivered: counters.delivered, redelivered: counters.redelivered, acknowledged: counters.acknowledged,
+            returned: Dictionary(uniqueKeysWithValues: counters.returned.map { ($0.key.rawValue, $0.value) }), invalid: own.invalid,
+            rejected: own.rejected, delivered: counters.delivered, redelivered: counters.redelivered, acknowledged: counters.acknowledged,
             deadLetters: store.deadLetters, rememberedIDs: store.tombstones, deduplicationSeconds: deduplication.components.seconds,
             commits: store.commits, rows: store.rows, syncs: store.syncs,
             journalBytes: store.databaseBytes + store.payloadBytes, freeBytes: store.freeBytes, isDiskLow: store.isDiskLow,
-            refused: own.refused,
+            refused: own.refused.values.reduce(0, +),
+            refusals: Dictionary(uniqueKeysWithValues: own.refused.map { ($0.key.rawValue, $0.value) }), releases: releases,
             services: figures.services.map {
-                Service(name: $0.name, mode: "\($0.mode)", open: $0.open, ready: $0.ready, bytes: $0.bytes)
+                Service(
+                    name: $0.name, mode: "\($0.mode)", open: $0.open, ready: $0.ready, bytes: $0.bytes,
+                    levels: $0.levels.map {
+                        Level(
+                            priority: $0.priority, open: $0.open, ready: $0.ready, bytes: $0.bytes,
+                            oldestSeconds: Double($0.oldest.milliseconds) / 1000)
+                    })
             },
             groups: figures.groups.map {
                 Group(
@@ -150,6 +191,7 @@ extension DispatcherCore {
     package func status() async -> DispatcherStatus {
         let now = runner.now
         let (figures, epoch) = runner.read { ($0.figures(now: now), $0.epoch.rawValue) }
-        return DispatcherStatus(figures, await store.figures(), counters, epoch: epoch, deduplication: runner.deduplicationWindow)
+        return DispatcherStatus(
+            figures, await store.figures(), counters, desk.figures, epoch: epoch, deduplication: runner.deduplicationWindow)
     }
 }

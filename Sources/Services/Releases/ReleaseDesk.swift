@@ -34,18 +34,33 @@ final class ReleaseDesk: Sendable {
     private let store: any JobStore
     private let epoch: Epoch
     private let events: Sender?
+    /// Where those are sent, with their real ports.
+    private let endpoints: [String]
     private let logger: Logger
     private let state = Mutex(State())
     private let requests: AsyncStream<Request>
     private let inlet: AsyncStream<Request>.Continuation
 
-    init(store: any JobStore, epoch: Epoch, events: Sender?, logger: Logger) async throws {
+    init(store: any JobStore, epoch: Epoch, events: Sender?, endpoints: [String], logger: Logger) async throws {
         self.store = store
         self.epoch = epoch
         self.events = events
+        self.endpoints = endpoints
         self.logger = logger
         (requests, inlet) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(Self.waiting))
         try await load()
+    }
+
+    /// What is in place.
+    var figures: [DispatcherStatus.Release] {
+        state.withLock { $0.states }.flatMap { state in
+            [("live", state.live), ("shadow", state.shadow)].compactMap { mode, release in
+                (try? release?.unverifiedManifest()).map {
+                    DispatcherStatus.Release(
+                        classSet: state.classSet.name, mode: mode, version: $0.version, model: $0.model.sha256.hex)
+                }
+            }
+        }
     }
 
     func take(_ request: Request) {
@@ -96,7 +111,9 @@ final class ReleaseDesk: Sendable {
     private func answer(_ request: Request) async throws -> (ReleaseReply, [UInt8]?) {
         var reply = ReleaseReply()
         switch request.call {
-        case .snapshot: state.withLock { (reply.sequence, reply.states) = ($0.sequence, $0.states) }
+        case .snapshot:
+            state.withLock { (reply.sequence, reply.states) = ($0.sequence, $0.states) }
+            reply.events = endpoints
         case .content(let sha256, let offset):
             guard let bytes = try await content(sha256) else {
                 return (ReleaseReply(code: "release.gone", message: "the content \(sha256.hex.prefix(12)) is not kept"), nil)

@@ -67,3 +67,10 @@ extension ReleaseError: CustomStringConvertible {
         }
     }
 }
+
+extension ReleaseError {
+    /// Why a worker may refuse a release.
+    static let refusalCodes = ["content", "untrusted", "signature", "older", "model", "class_set", "invalid", "goldens"].map {
+        "release.\($0)"
+    }
+}

@@ -16,7 +16,7 @@ package final class ReleaseFollower: Service {
     /// Where it looks.
     package struct Settings: Sendable {
         package var dispatcher: Endpoint
-        /// The dispatcher's publishing socket; without it the snapshot is taken again and again.
+        /// The dispatcher's publishing socket; nil: where the dispatcher says. If that is nowhere, the snapshot is taken again and again.
         package var events: Endpoint?
         package var socketOptions = SocketOptions()
         /// Between looks where there are no events, and after failures.
@@ -107,21 +107,25 @@ package final class ReleaseFollower: Service {
     }
 
     private func followUntilFailure() throws {
-        // Subscribed first, so that nothing falls between the snapshot and the stream.
+        let client = try DispatcherClient(to: settings.dispatcher, in: context, options: settings.socketOptions)
+        let endpoint = try settings.events ?? eventEndpoint(client.ask(.snapshot).reply)
+        // Subscribed before the snapshot that counts, so that nothing falls between it and the stream.
         var events: Socket?
-        if let endpoint = settings.events {
+        if let endpoint {
             let socket = try Socket(.subscribe, in: context, options: settings.socketOptions)
             try socket.attach(endpoint)
             events = socket
         }
-        let client = try DispatcherClient(to: settings.dispatcher, in: context, options: settings.socketOptions)
+        logger.info("following releases", metadata: ["releases.endpoint": "\(endpoint?.address ?? "none, asked for every second")"])
         var stream = ReleaseStream()
         var lookAt: ContinuousClock.Instant? = .now
         var heard = ContinuousClock.now
         var reported = (at: ContinuousClock.now, counts: [ScoringCounts]())
         while !isStopping {
             if let moment = lookAt, moment <= .now {
-                try takeSnapshot(client, &stream)
+                let reply = try takeSnapshot(client, &stream)
+                // A dispatcher that was started again may publish elsewhere.
+                if settings.events == nil, eventEndpoint(reply) != endpoint { return }
                 lookAt = events == nil ? .now + settings.pause : nil
                 heard = .now
             }
@@ -152,7 +156,12 @@ package final class ReleaseFollower: Service {
         }
     }
 
-    private func takeSnapshot(_ client: DispatcherClient, _ stream: inout ReleaseStream) throws {
+    private func eventEndpoint(_ reply: ReleaseReply) -> Endpoint? {
+        let isEncrypted = if case .client = settings.socketOptions.security { true } else { false }
+        return EventEndpoint.choose(reply.events, dispatcher: settings.dispatcher, isEncrypted: isEncrypted)
+    }
+
+    private func takeSnapshot(_ client: DispatcherClient, _ stream: inout ReleaseStream) throws -> ReleaseReply {
         let reply = try client.ask(.snapshot).reply
         var isComplete = true
         for change in reply.states where !apply(change, client) { isComplete = false }
@@ -163,6 +172,7 @@ package final class ReleaseFollower: Service {
             state.counters.snapshots += 1
             state.isSynchronized = true
         }
+        return reply
     }
 
     /// Takes what is new. False if it should be tried again.

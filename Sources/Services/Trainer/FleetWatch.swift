@@ -112,22 +112,17 @@ final class FleetWatch: Sendable {
 
     // MARK: Metrics
 
-    func addMetrics(to metrics: inout MetricsText) {
+    func publish(to metrics: inout FigurePublisher) {
         let (drift, labels, shadow) = state.withLock { ($0.drift, $0.labels, $0.shadow) }
-        let indices = [("labels", labels?.labels), ("answers", drift.last?.answers), ("confidences", drift.last?.confidences)]
-        let known = indices.compactMap { name, value in value.map { (name, $0) } }
-        metrics.gauge(
-            "p4q_trainer_drift_index", "Population stability index of the last window, less what chance makes of it.",
-            known.map { (labels: [("class_set", name), ("of", $0.0)], value: $0.1.index) })
-        metrics.gauge(
-            "p4q_trainer_drift", "1 where it has moved beyond the limit and beyond chance.",
-            known.map { (labels: [("class_set", name), ("of", $0.0)], value: $0.1.hasMoved ? 1 : 0) })
-        guard let shadow else { return }
-        metrics.gauge(
-            "p4q_trainer_shadow_labels", "New labels that the shadow was measured on, and which one alone is right.",
-            [("seen", shadow.evidence.labels), ("shadow_alone", shadow.evidence.gained), ("live_alone", shadow.evidence.lost)].map {
-                (labels: [("class_set", name), ("right", $0.0)], value: Double($0.1))
-            })
+        for (of, value) in [("labels", labels?.labels), ("answers", drift.last?.answers), ("confidences", drift.last?.confidences)] {
+            guard let value else { continue }
+            metrics.gauge("p4q_trainer_drift_index", [("class_set", name), ("of", of)], value.index)
+            metrics.gauge("p4q_trainer_drift", [("class_set", name), ("of", of)], value.hasMoved ? 1 : 0)
+        }
+        guard let evidence = shadow?.evidence else { return }
+        for (right, count) in [("seen", evidence.labels), ("shadow_alone", evidence.gained), ("live_alone", evidence.lost)] {
+            metrics.gauge("p4q_trainer_shadow_labels", [("class_set", name), ("right", right)], count)
+        }
     }
 }
 

@@ -107,7 +107,7 @@ package final class LearningPipeline: JobPipeline {
             answering: item.job, outcome: outcome, model: provenance, classSet: set.map { Provenance($0.name, hex: $0.sha256) },
             timings: Timings(total: .now - item.received),
             worker: worker)
-        images.counters.add([result])
+        images.counters.add(result)
         deliver([ResultBatch(id: item.batchID, worker: worker, results: [result])])
     }
 }

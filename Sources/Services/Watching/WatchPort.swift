@@ -8,14 +8,15 @@ internal import ServiceLifecycle
 package struct WatchPort: Service {
     /// What the port tells.
     package struct Source: Sendable {
-        package var metrics: @Sendable () async -> MetricsText
+        /// Prometheus' text format.
+        package var metrics: @Sendable () async -> String
         /// Nil if the process is ready, or why it is not.
         package var obstacle: @Sendable () async -> String?
         /// A JSON text.
         package var stats: @Sendable () async throws -> String
 
         package init(
-            metrics: @escaping @Sendable () async -> MetricsText, obstacle: @escaping @Sendable () async -> String?,
+            metrics: @escaping @Sendable () async -> String, obstacle: @escaping @Sendable () async -> String?,
             stats: @escaping @Sendable () async throws -> String
         ) {
             self.metrics = metrics
@@ -49,7 +50,7 @@ package struct WatchPort: Service {
     package func run() async throws {
         let server = HTTPServer(address: try sockaddr_in.inet(ip4: host, port: port), timeout: 10, logger: .disabled)
         await server.appendRoute("GET /metrics") { [source] _ in
-            Self.response(.ok, await source.metrics().text, "text/plain; version=0.0.4; charset=utf-8")
+            Self.response(.ok, await source.metrics(), "text/plain; version=0.0.4; charset=utf-8")
         }
         await server.appendRoute("GET /livez") { _ in Self.response(.ok, "ok\n", "text/plain") }
         await server.appendRoute("GET /readyz") { [source] _ in

@@ -21,7 +21,7 @@ struct Dispatch: AsyncParsableCommand {
     @Option(name: .long, help: "A socket of their own for workers and sinks; may be repeated.")
     var bindWorkers: [String] = []
 
-    @Option(name: .long, help: "A publishing socket that tells workers of releases (p4q worker --releases); may be repeated.")
+    @Option(name: .long, help: "A publishing socket that tells workers of releases, who learn of it from the dispatcher; may be repeated.")
     var bindReleases: [String] = []
 
     @Option(name: .long, help: "A side door that plain producers push jobs to (p4q push --to); they are told nothing. May be repeated.")
@@ -39,6 +39,7 @@ struct Dispatch: AsyncParsableCommand {
     @Option(name: .long, help: "The HTTP port for /metrics, /livez, /readyz and /stats: PORT on loopback, or HOST:PORT.")
     var http: String?
 
+    @OptionGroup var configurationOptions: ConfigurationOptions
     @OptionGroup var logOptions: LogOptions
 
     func run() async throws {
@@ -54,13 +55,17 @@ struct Dispatch: AsyncParsableCommand {
             throw ValidationError("the side door \(open.address) is on a network, and side doors have no keys: --insecure lets everyone in")
         }
         settings.security = try security.make(for: lists.flatMap { $0 } + settings.releaseEvents)
-        settings.queue = try limits.configuration()
+        settings.queue = try limits.configuration(file: configurationOptions.limits())
         settings.maximumImageBytes = limits.maxBytes
         let store = try journal.open(logger)
         let context = try ZeroMQContext()
         let dispatcher = try await Dispatcher(settings: settings, store: store, context: context, logger: logger)
         var services: [any Service] = [dispatcher]
-        if let http { services.append(try WatchPort(address: http, source: dispatcher.watchSource, logger: logger)) }
+        let metrics = ProcessMetrics()
+        if let http { services.append(try WatchPort(address: http, source: dispatcher.watchSource(metrics), logger: logger)) }
+        let reload = try await LimitsReload(
+            .process, dispatcher: dispatcher, queue: settings.queue, metrics: metrics.factory, logger: logger)
+        services.append(ConfigurationWatcher(path: configurationOptions.config) { await reload.reload($0) })
         try await ServiceRunner.run(services, logger: logger)
         try await store.close()
         context.terminate()

@@ -58,6 +58,11 @@ struct Push: AsyncParsableCommand {
     @Option(name: .long, help: "NAME=VALUE that is echoed in the result; may be repeated.")
     var metadata: [String] = []
 
+    @Option(
+        name: .long,
+        help: "A W3C trace context (00-TRACE-SPAN-FLAGS) that travels with every job into the logs of its workers and its result.")
+    var traceparent: String?
+
     @Option(name: .long, help: "The most images in one message.")
     var batch = 16
 
@@ -78,6 +83,9 @@ struct Push: AsyncParsableCommand {
         if labels != nil && classSetName != nil { throw ValidationError("give either --labels or --class-set-name") }
         if let topK, topK < 1 { throw ValidationError("--top-k must be at least 1") }
         if let deadline, deadline < 0 { throw ValidationError("--deadline can't be negative") }
+        if let traceparent, TraceContext(traceparent) == nil {
+            throw ValidationError("--traceparent \(traceparent) is no W3C trace context, such as 00-<32 digits>-<16 digits>-01")
+        }
         if let bad = metadata.first(where: { !$0.contains("=") }) { throw ValidationError("--metadata \(bad) is not NAME=VALUE") }
     }
 
@@ -165,7 +173,7 @@ struct Push: AsyncParsableCommand {
         }
         return Job(
             id: id, classes: classes, topK: topK, deadline: deadline.map { .within(.milliseconds($0)) }, metadata: facts,
-            label: item.label, priority: priority)
+            traceparent: traceparent ?? "", label: item.label, priority: priority)
     }
 
     private var classes: ClassSelection? {

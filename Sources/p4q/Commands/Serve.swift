@@ -27,6 +27,9 @@ struct Serve: AsyncParsableCommand {
     @Option(name: .long, help: "The dispatcher's HTTP port: PORT on loopback, or HOST:PORT.")
     var http: String?
 
+    @Option(name: .long, help: "The first worker's HTTP port, PORT or HOST:PORT; the others have the next ones.")
+    var workerHttp: String?
+
     @Option(name: .long, help: "The dispatcher's own key file, if producers and sinks come over a network.", completion: .file())
     var key: String?
 
@@ -42,6 +45,7 @@ struct Serve: AsyncParsableCommand {
             """)
     var trainer: String?
 
+    @OptionGroup var configurationOptions: ConfigurationOptions
     @OptionGroup var logOptions: LogOptions
 
     @Argument(parsing: .postTerminator, help: "Arguments for `p4q worker`.")
@@ -51,6 +55,9 @@ struct Serve: AsyncParsableCommand {
         if workers < 0 || workers > 256 { throw ValidationError("--workers is 0 to 256") }
         if key != nil && workers > 0 {
             throw ValidationError("with keys, run the workers by themselves (p4q worker --key …), and this with --workers 0")
+        }
+        if let workerHttp, workerPort(workerHttp, 0) == nil {
+            throw ValidationError("--worker-http \(workerHttp) is not PORT or HOST:PORT")
         }
         if key != nil && trainer != nil { throw ValidationError("with keys, run the trainer by itself (p4q train --key …)") }
     }
@@ -67,28 +74,49 @@ struct Serve: AsyncParsableCommand {
         // Workers need no port of the machine: they come by a socket in the journal's folder.
         try FileManager.default.createDirectory(atPath: journal, withIntermediateDirectories: true)
         let local = "ipc://" + URL(fileURLWithPath: journal).appendingPathComponent("workers.sock").path
-        var arguments = ["dispatch", "--bind", bind, "--journal", journal]
+        try checkPorts()
+        // The same file for all: each part reads its own section.
+        let shared = configurationOptions.config.map { ["--config", $0] } ?? []
+        var arguments = ["dispatch", "--bind", bind, "--journal", journal] + shared
         if let http { arguments += ["--http", http] }
         let (trusted, events) = try publisher()
         arguments += ["--bind-releases", "@" + events]
         if let key, let allow { arguments += ["--key", key, "--allow", allow] } else { arguments += ["--bind-workers", "@" + local] }
-        var parts: [any Service] = [ChildProcess(name: "dispatcher", arguments: arguments, logger: logger)]
+        let dispatcher = ChildProcess(name: "dispatcher", arguments: arguments, logger: logger)
+        var parts: [any Service] = [dispatcher, ConfigurationWatcher(path: nil) { _ in dispatcher.send(SIGHUP) }]
         for index in 0..<workers {
             let name = "\(ProcessInfo.processInfo.hostName)-\(index)"
             parts.append(
                 ChildProcess(
                     name: "worker-\(index)",
-                    arguments: ["worker", "--dispatcher", local, "--name", name, "--trust", trusted, "--releases", events]
-                        + workerArguments, logger: logger))
+                    arguments: ["worker", "--dispatcher", local, "--name", name, "--trust", trusted] + shared
+                        + (workerHttp.flatMap { workerPort($0, index) }.map { ["--http", $0] } ?? []) + workerArguments, logger: logger))
         }
         if let trainer {
             let folder = URL(fileURLWithPath: journal)
             let key = folder.appendingPathComponent("publisher.key_secret").path
-            let own = ["train", "--dispatcher", local, "--store", folder.appendingPathComponent("trainer").path, "--publisher-key", key]
+            let own =
+                ["train", "--dispatcher", local, "--store", folder.appendingPathComponent("trainer").path, "--publisher-key", key] + shared
             parts.append(ChildProcess(name: "trainer", arguments: own + Self.words(trainer), logger: logger))
         }
         // Services stop in the reverse of their order: workers first, so that the dispatcher still takes their answers.
         try await ServiceRunner.run(parts, logger: logger)
+    }
+
+    /// Several workers can't have the one port that the file may give to a worker.
+    private func checkPorts() throws {
+        guard workers > 1, workerHttp == nil, let path = configurationOptions.config else { return }
+        let file = try ConfigurationFile(contentsOf: path, catalog: CommandCatalog(help: P4Q._dumpHelp()))
+        guard let http = file.sections["worker"]?["http"] else { return }
+        throw ValidationError(
+            "\(path):\(http.line): \(workers) workers can't share worker.http; put worker-http into the section serve instead")
+    }
+
+    /// The address of a worker's HTTP port.
+    private func workerPort(_ first: String, _ index: Int) -> String? {
+        let parts = first.split(separator: ":").map(String.init)
+        guard parts.count <= 2, let port = parts.last.flatMap({ UInt16($0) }), Int(port) + index <= 65_535 else { return nil }
+        return (parts.dropLast() + ["\(Int(port) + index)"]).joined(separator: ":")
     }
 
     /// Words between blanks; what stands in '…' or "…" is part of one.
@@ -130,6 +158,15 @@ struct ChildProcess: Service {
     private static let window = Duration.seconds(60)
     private static let stopLimit = Duration.seconds(25)
 
+    private let running = Running()
+
+    init(name: String, arguments: [String], logger: Logger) {
+        (self.name, self.arguments, self.logger) = (name, arguments, logger)
+    }
+
+    /// Sends a signal to the process, if one runs.
+    func send(_ signal: Int32) { if let pid = running.pid { kill(pid, signal) } }
+
     /// The process that runs now; who stops it looks here.
     private final class Running: Sendable {
         private let value = Mutex<Int32?>(nil)
@@ -140,7 +177,6 @@ struct ChildProcess: Service {
     }
 
     func run() async throws {
-        let running = Running()
         var ends: [ContinuousClock.Instant] = []
         while !Task.isShuttingDownGracefully && !Task.isCancelled {
             let process = Process()

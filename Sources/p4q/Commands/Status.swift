@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import JobQueue
 import Messages
 import Services
 import Transport
@@ -70,11 +71,16 @@ enum StatusText {
         lines.append(
             "failed tries  " + status.failedAttempts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", "))
         lines.append("dead letters  \(status.deadLetters)")
+        lines.append(latency("wait for lease", status.waitSeconds, before?.waitSeconds))
+        lines.append(latency("work          ", status.workSeconds, before?.workSeconds))
         lines.append(
             "journal       \(megabytes(status.journalBytes)), \(megabytes(status.freeBytes)) free\(status.isDiskLow ? ", DISK IS LOW" : ""), "
                 + "\(status.commits) commits\(rate { $0.commits })")
         for service in status.services {
-            lines.append("service       \(service.name): \(service.mode), \(service.open) open, \(service.ready) ready")
+            let oldest = service.levels.map(\.oldestSeconds).max() ?? 0
+            lines.append(
+                "service       \(service.name): \(service.mode), \(service.open) open, \(service.ready) ready"
+                    + (oldest > 0 ? ", the oldest for \(seconds(oldest))" : ""))
         }
         for group in status.groups {
             lines.append("group         \(group.name): \(group.kind), \(group.members) members, \(group.unread) unread")
@@ -82,7 +88,24 @@ enum StatusText {
         for worker in status.workers {
             lines.append("worker        \(worker.name): \(worker.batches) batches\(worker.isDraining ? ", draining" : "")")
         }
+        for release in status.releases {
+            lines.append("release       \(release.classSet) \(release.version): \(release.mode)")
+        }
         return lines
+    }
+
+    /// Percentiles of what has ended since the last look, or since the start.
+    private static func latency(_ name: String, _ now: Histogram, _ before: Histogram?) -> String {
+        var values = Histogram(bounds: now.bounds)
+        values.add(now, since: before ?? values)
+        let text = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)].map { name, share in
+            "\(name) \(values.quantile(share).map(seconds) ?? "-")"
+        }
+        return name + "  " + text.joined(separator: ", ")
+    }
+
+    private static func seconds(_ value: Double) -> String {
+        value < 1 ? String(format: "%.0f ms", value * 1000) : String(format: "%.1f s", value)
     }
 
     static func line(_ status: DispatcherStatus, before: DispatcherStatus?, elapsed: Duration?) -> String {

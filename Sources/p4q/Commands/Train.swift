@@ -66,6 +66,7 @@ struct Train: AsyncParsableCommand {
     @Option(name: .long, help: "The HTTP port for /metrics, /livez, /readyz and /stats: PORT on loopback, or HOST:PORT.")
     var http: String?
 
+    @OptionGroup var configurationOptions: ConfigurationOptions
     @OptionGroup var logOptions: LogOptions
 
     /// How long `--once` waits for a dispatcher that says nothing.
@@ -111,10 +112,11 @@ struct Train: AsyncParsableCommand {
                 publisher: publisher, mode: shadow ? .shadow : .live, logger: logger)
         }
         let requests = RetrainingRequests()
+        let metrics = ProcessMetrics()
         let pipeline = Mutex<LearningPipeline?>(nil)
         let worker = try DispatchedWorker(
             settings: try workerSettings(endpoint, student), context: context, logger: logger,
-            pipeline: { [pipelineSettings, pool = threading.makePool()] deliver in
+            pipeline: { [pipelineSettings = pipelineSettings(metrics), pool = threading.makePool()] deliver in
                 let made = try LearningPipeline(
                     student: student, teacher: teacher, classSets: sets, store: store, settings: pipelineSettings, pool: pool,
                     onRetrain: { requests.add($0.name) }, deliver: deliver)
@@ -130,8 +132,10 @@ struct Train: AsyncParsableCommand {
         }
         let trainer = TrainerService(
             retrainings, schedule: scheduleOptions.schedule, shadowRules: shadowOptions.rules, requests: requests, logger: logger)
-        var services: [any Service] = [worker, trainer]
-        if let http { services.append(try WatchPort(address: http, source: trainer.watchSource(worker), logger: logger)) }
+        var services: [any Service] = [worker, trainer, ConfigurationWatcher.unchanging(logger)]
+        if let http {
+            services.append(try WatchPort(address: http, source: trainer.watchSource(worker, metrics, model: student), logger: logger))
+        }
         try await ServiceRunner.run(services, logger: logger)
     }
 
@@ -167,16 +171,18 @@ struct Train: AsyncParsableCommand {
         return base + ".key_secret"
     }
 
-    private var pipelineSettings: ClassificationPipeline.Settings {
-        let worker = name ?? "\(ProcessInfo.processInfo.hostName)-\(ProcessInfo.processInfo.processIdentifier)"
-        var settings = ClassificationPipeline.Settings(worker: worker, decodeThreads: threading.count)
+    private var workerName: String { name ?? "\(ProcessInfo.processInfo.hostName)-\(ProcessInfo.processInfo.processIdentifier)" }
+
+    private func pipelineSettings(_ metrics: ProcessMetrics) -> ClassificationPipeline.Settings {
+        var settings = ClassificationPipeline.Settings(worker: workerName, decodeThreads: threading.count)
+        settings.metrics = metrics.factory
         settings.limits = imageOptions.limits
         settings.appliesOrientation = !imageOptions.ignoreOrientation
         return settings
     }
 
     private func workerSettings(_ endpoint: Endpoint, _ student: CLIPModel) throws -> DispatchedWorker.Settings {
-        var settings = DispatchedWorker.Settings(dispatcher: endpoint, worker: pipelineSettings.worker)
+        var settings = DispatchedWorker.Settings(dispatcher: endpoint, worker: workerName)
         settings.socketOptions = try dispatcherOptions.socketOptions()
         settings.socketOptions.maxFrameBytes = imageOptions.maxBytes + 64 << 10
         settings.service = "train"

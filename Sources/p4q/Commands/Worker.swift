@@ -6,6 +6,7 @@ import Messages
 import Services
 import ServiceLifecycle
 import Transport
+import Tuning
 import UnixSignals
 
 /// `p4q worker`: takes jobs from a queue and gives results to one.
@@ -60,6 +61,7 @@ struct Worker: AsyncParsableCommand {
     @Option(name: .long, help: "Seconds that a stopping worker waits for a sink to take its results.")
     var flushSeconds = 10
 
+    @OptionGroup var configurationOptions: ConfigurationOptions
     @OptionGroup var logOptions: LogOptions
 
     func validate() throws {
@@ -85,11 +87,13 @@ struct Worker: AsyncParsableCommand {
             "model loaded",
             metadata: ["model.name": "\(model.name)", "model.sha256": "\(model.sha256)", "class_sets": "\(registry.names)"])
 
-        let pipelineSettings = pipelineSettings
+        let metrics = ProcessMetrics()
+        var pipelineSettings = pipelineSettings
+        pipelineSettings.metrics = metrics.factory
         let context = try ZeroMQContext()
         // What libzmq has taken of the last results is delivered before the process ends.
         defer { context.terminate() }
-        @Sendable func makePipeline(_ deliver: @escaping ClassificationPipeline.Delivery) throws -> ClassificationPipeline {
+        let makePipeline = { @Sendable [pipelineSettings] (deliver: @escaping ClassificationPipeline.Delivery) in
             try ClassificationPipeline(model: model, registry: registry, settings: pipelineSettings, pool: pool, deliver: deliver)
         }
         if let dispatcher = try dispatcherOptions.endpoint() {
@@ -101,11 +105,15 @@ struct Worker: AsyncParsableCommand {
             settings.batchItems = min(batchMax, MessageLimits.itemsPerBatch)
             settings.models = [Provenance(name: model.name, sha256: Digest(hex: model.sha256) ?? .zero)]
             let follower = try await follow(dispatcher, registry, model, context, logger)
+            settings.canary = canary(model, registry)
             let worker = try DispatchedWorker(settings: settings, context: context, logger: logger, pipeline: makePipeline)
-            var services: [any Service] = [worker, watcher]
+            var services: [any Service] = [worker, watcher, ConfigurationWatcher.unchanging(logger)]
             if let follower { services.append(follower) }
             if let http {
-                services.append(try WatchPort(address: http, source: worker.watchSource(follower, registry), logger: logger))
+                services.append(
+                    try WatchPort(
+                        address: http, source: worker.watchSource(metrics, model: model, registry: registry, follower: follower),
+                        logger: logger))
             }
             return try await ServiceRunner.run(services, logger: logger)
         }
@@ -115,7 +123,14 @@ struct Worker: AsyncParsableCommand {
         workerSettings.flushLimit = .seconds(flushSeconds)
         workerSettings.socketOptions.linger = .seconds(flushSeconds)
         let worker = try QueueWorker(settings: workerSettings, context: context, logger: logger, pipeline: makePipeline)
-        try await ServiceRunner.run([worker, watcher], logger: logger)
+        try await ServiceRunner.run([worker, watcher, ConfigurationWatcher.unchanging(logger)], logger: logger)
+    }
+
+    /// What is tried before READY: the default class set, or any classes where there is none; nil if nothing can be scored yet.
+    private func canary(_ model: CLIPModel, _ registry: ClassSetRegistry) -> Canary? {
+        if !registry.names.isEmpty { return Canary(isExact: model.bits != "32", classes: nil) }
+        guard model.text != nil else { return nil }
+        return Canary(isExact: model.bits != "32", classes: .inline(labels: ["picture", "nothing"], templates: ["a photo of a {}."]))
     }
 
     /// Follows the dispatcher's releases, if anybody's are to be taken; returns when the first ones are in place.

@@ -66,17 +66,17 @@ struct ServerSecurityOptions: ParsableArguments {
 
 /// The queue's numbers.
 struct QueueOptions: ParsableArguments {
-    @Option(name: .long, help: "Open jobs in all; beyond them producers are told to wait.")
-    var maxJobs = QueueConfiguration().total.jobs
+    @Option(name: .long, help: "Open jobs in all; beyond them producers are told to wait. 2 million if nothing says otherwise.")
+    var maxJobs: Int?
 
-    @Option(name: .long, help: "Bytes of open jobs in all.")
-    var maxQueueBytes = QueueConfiguration().total.bytes
+    @Option(name: .long, help: "Bytes of open jobs in all; 64 GiB if nothing says otherwise.")
+    var maxQueueBytes: Int?
 
     @Option(name: .long, help: "Seconds after which an open job is given up as expired; no limit if not given.")
     var maxAge: Int?
 
-    @Option(name: .long, help: "Open jobs of each producer.")
-    var producerJobs = QueueConfiguration().producer.jobs
+    @Option(name: .long, help: "Open jobs of each producer; no limit if not given.")
+    var producerJobs: Int?
 
     @Option(name: .long, help: "The most jobs in a worker's batch.")
     var batchJobs = QueueConfiguration().standardBatching.jobs
@@ -109,19 +109,22 @@ struct QueueOptions: ParsableArguments {
     var maxBytes = 32 << 20
 
     func validate() throws {
-        if maxJobs < 1 || maxQueueBytes < 1 || batchJobs < 1 || attempts < 1 || sinkWindow < 1 || maxBytes < 1 || producerJobs < 1
-            || rememberDays < 1 || rememberIds < 1
-        {
+        let limits = [maxJobs ?? 1, maxQueueBytes ?? 1, maxAge ?? 1, producerJobs ?? 1, batchLatency ?? 1]
+        if (limits + [batchJobs, attempts, sinkWindow, maxBytes, rememberDays, rememberIds]).contains(where: { $0 < 1 }) {
             throw ValidationError("limits must be at least 1")
         }
         if batchWait < 0 || keepOutcomes < 0 { throw ValidationError("waiting times can't be negative") }
+        _ = try weights()
     }
 
-    func configuration() throws -> QueueConfiguration {
+    /// The queue's numbers: these options over the file's limits.
+    func configuration(file: QueueLimits) throws -> QueueConfiguration {
         var configuration = QueueConfiguration()
-        configuration.total = .init(jobs: maxJobs, bytes: maxQueueBytes)
-        configuration.service = .init(jobs: maxJobs, bytes: maxQueueBytes, age: maxAge.map { .seconds($0) })
-        configuration.producer = .init(jobs: producerJobs)
+        file.apply(to: &configuration)
+        if let maxJobs { (configuration.total.jobs, configuration.service.jobs) = (maxJobs, maxJobs) }
+        if let maxQueueBytes { (configuration.total.bytes, configuration.service.bytes) = (maxQueueBytes, maxQueueBytes) }
+        if let maxAge { configuration.service.age = .seconds(maxAge) }
+        if let producerJobs { configuration.producer.jobs = producerJobs }
         configuration.standardBatching = .init(
             jobs: batchJobs, wait: .milliseconds(batchWait), latencyTarget: batchLatency.map { .milliseconds($0) })
         configuration.attempts = attempts
@@ -129,13 +132,19 @@ struct QueueOptions: ParsableArguments {
         configuration.keepOutcomes = .seconds(keepOutcomes)
         configuration.rememberIDs = .seconds(rememberDays * 86_400)
         configuration.rememberedIDs = rememberIds
+        configuration.weights.merge(try weights()) { $1 }
+        return configuration
+    }
+
+    private func weights() throws -> [String: Int] {
+        var weights: [String: Int] = [:]
         for pair in weight {
             let parts = pair.split(separator: "=", maxSplits: 1)
             guard parts.count == 2, let share = Int(parts[1]), (1...1000).contains(share) else {
                 throw ValidationError("--weight \(pair) is not NAME=1…1000")
             }
-            configuration.weights[String(parts[0])] = share
+            weights[String(parts[0])] = share
         }
-        return configuration
+        return weights
     }
 }

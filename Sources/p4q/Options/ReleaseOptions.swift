@@ -11,7 +11,7 @@ struct FollowOptions: ParsableArguments {
         completion: .file())
     var trust: [String] = []
 
-    @Option(name: .long, help: "With --trust: where the dispatcher tells of releases; without it the worker looks every second.")
+    @Option(name: .long, help: "With --trust: where the dispatcher tells of releases; where the dispatcher itself says if not given.")
     var releases: String?
 
     func validate() throws {
