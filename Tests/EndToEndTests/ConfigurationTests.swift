@@ -121,7 +121,8 @@ import Testing
             let push = try Program(["push", "--dispatcher", dispatcher.endpoint, "--run", run, "--patience", "60"] + inputs)
             try await Task.sleep(for: .milliseconds(1500))
             let figures = try await dispatcher.run(["queue", "figures"]).output
-            push.terminate()
+            // SIGTERM would let it wait until what is under way has found room.
+            kill(push.process.processIdentifier, SIGKILL)
             _ = await push.wait()
             struct Figures: Decodable { let openJobs: Int }
             return try JSONDecoder().decode(Figures.self, from: Data(figures.utf8)).openJobs

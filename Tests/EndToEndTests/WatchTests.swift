@@ -35,7 +35,7 @@ import Testing
         // More than six more find no room, and their producer waits.
         let waiting = try Program(["push", images, "--run", "s", "--dispatcher", dispatcher.endpoint])
         try await Task.sleep(for: .milliseconds(1100))
-        waiting.terminate()
+        kill(waiting.process.processIdentifier, SIGKILL)
         let before = try await Samples.scrape([first + "/metrics"])
         let level = ["service": "classify", "priority": "7"]
         #expect(before.sum("p4q_queue_jobs", level.merging(["state": "ready"]) { $1 }) == 14)
