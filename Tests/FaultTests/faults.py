@@ -83,6 +83,18 @@ class Dispatcher:
             self.process.kill()
         self.process.wait()
 
+    def freeze(self):
+        """Stops every thread where it is; those in a system call that can't be interrupted stop when it returns."""
+        self.process.send_signal(signal.SIGSTOP)
+        tasks = f"/proc/{self.process.pid}/task"
+        while True:
+            states = set()
+            for task in os.listdir(tasks):
+                with open(f"{tasks}/{task}/stat") as file:
+                    states.add(file.read().rpartition(")")[2].split()[0])
+            if states <= {"T", "D"}:
+                return
+
     def stop(self):
         if self.process.poll() is None:
             self.process.terminate()
@@ -142,14 +154,18 @@ def power_cut(folder, count, arguments=(), mount_only=False):
             producer = Producer(dispatcher.endpoint, prefix=f"{cycle}-", rate=2000)
             time.sleep(chance.uniform(0.3, 2))
             descriptor = os.open(mount, os.O_RDONLY)
+            # Without power nobody says anything any more. Only the disk would not do: an fdatasync that is under way while it is shut down
+            # can return 0, and the program would go on.
+            dispatcher.freeze()
             fcntl.ioctl(descriptor, 0x8004587D, struct.pack("I", 2))  # EXT4_IOC_SHUTDOWN, without flushing its log
-            new = list(producer.accepted)
             os.close(descriptor)
+            # What had left before arrives.
+            time.sleep(0.2)
             dispatcher.kill()
             producer.patience = 0
             for peer in (producer, worker, sink):
                 peer.stop()
-            new = list(set(new) | set(producer.accepted))
+            new = list(dict.fromkeys(producer.accepted))
             run("umount", mount)
             run("mount", "-o", "loop", disk, mount)
             begin = time.monotonic()
@@ -558,9 +574,103 @@ def strangers(folder, count):
         peers.keys = None
 
 
+def zmtp(port):
+    """A connection that has shaken hands as an unauthenticated DEALER, by hand."""
+    raw = socket.create_connection(("127.0.0.1", port))
+    raw.settimeout(5)
+    raw.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16) + bytes(32))
+    left = 64
+    while left:
+        got = raw.recv(left)
+        need(got, "no greeting")
+        left -= len(got)
+    ready = b"\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER\x08Identity\x00\x00\x00\x00"
+    raw.sendall(b"\x04" + bytes([len(ready)]) + ready)
+    need(raw.recv(1000), "no READY")
+    return raw
+
+
+def is_cut(raw, limit=10):
+    """Whether the other side ends a connection on which nothing more is sent."""
+    raw.settimeout(limit)
+    try:
+        while raw.recv(4096):
+            pass
+    except socket.timeout:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def endless(folder, count):
+    """`count` frames whose announced size is beyond all bounds, and messages that never end, from strangers and from somebody let in."""
+    limit = 384 << 20
+    dispatcher = Dispatcher(folder, before=("prlimit", f"--data={limit}"))
+    need(dispatcher.process.poll() is None, "it does not start")
+    port = int(dispatcher.endpoint.split(":")[2])
+    sink, worker = Sink(dispatcher.endpoint), Worker(dispatcher.endpoint)
+    good = Producer(dispatcher.endpoint, batch=4, window=2, rate=100)
+    time.sleep(1)
+    early = dispatcher.memory()
+    for number in range(count):
+        # 8-byte sizes: above the largest image, above memory, above what is signed. The flag is MORE, so that the message goes on.
+        raw = zmtp(port)
+        raw.sendall(b"\x03" + struct.pack(">Q", chance.choice([1 << 27, 1 << 40, (1 << 63) - 1, (1 << 64) - 1])) + b"x" * 1000)
+        need(is_cut(raw), "a frame without bounds is not cut off")
+        raw.close()
+        if number % 10 == 0:
+            ask(dispatcher.endpoint, ["?"], 10)
+    late = dispatcher.memory()
+    need(late - early < 64 << 20, f"memory grew from {early >> 20} to {late >> 20} MB by announced sizes")
+    # A greeting that does not go on.
+    torn = socket.create_connection(("127.0.0.1", port))
+    torn.sendall(b"\xff" + bytes(8) + b"\x7f\x03")
+    begin = time.monotonic()
+    need(is_cut(torn, 12), "a handshake that does not go on is not ended")
+    handshake = time.monotonic() - begin
+    # Somebody who is let in never ends his message. libzmq keeps it from the program, so it ends at the process's limit of memory: the
+    # connection is cut off, or the process ends. What was accepted is there all the same, and so is the service.
+    raw, sent, end = zmtp(port), 0, time.monotonic() + 60
+    block = (b"\x03" + struct.pack(">Q", 1 << 20) + bytes(1 << 20)) * 4
+    raw.settimeout(5)
+    try:
+        while dispatcher.process.poll() is None and time.monotonic() < end:
+            raw.sendall(block)
+            sent += len(block)
+    except OSError:
+        pass
+    raw.close()
+    ended = None
+    try:
+        ended = dispatcher.process.wait(10)
+    except subprocess.TimeoutExpired:
+        pass
+    seconds = None
+    if ended is None:
+        ask(dispatcher.endpoint, ["?"], 10)
+        need(dispatcher.memory() < limit // 2, f"after the message {dispatcher.memory() >> 20} MB are still held")
+    if ended is not None:
+        begin = time.monotonic()
+        dispatcher = Dispatcher(folder, dispatcher.endpoint)
+        need(dispatcher.process.poll() is None, f"it does not start again: {dispatcher.process.poll()}")
+        seconds = time.monotonic() - begin
+        need(seconds < 10, f"it was back after {seconds:.1f} s")
+    time.sleep(1)
+    good.stop()
+    settle(good.accepted, sink)
+    accepted = len(good.accepted)
+    sink.stop()
+    worker.stop()
+    code = dispatcher.stop()
+    need(code == 0, f"exit {code}")
+    return {"announced": count, "memory_mb": [early >> 20, late >> 20], "handshake_ended_after": round(handshake, 1), "accepted": accepted,
+            "endless_mb": sent >> 20, "ended_with": ended, "back_after": seconds and round(seconds, 1)}
+
+
 cases = {f.__name__.replace("_", "-"): f for f in (
     power_cut, power_cut_control, syscalls, full_disk, stopped_worker, partition, damaged_journal, poison, slow_sink, overload,
-    strangers)}
+    strangers, endless)}
 failed = False
 for argument in options.cases:
     name, _, count = argument.partition("=")

@@ -8,7 +8,7 @@ every job is on the disk before it is answered: `p4q bench queue` (synchronous=F
 peer gets its commands in batches of the same size. beanstalkd: five commands a job, pipelined. PostgreSQL: three transactions a batch (insert; take
 and finish; take the results), by pgbench with eight clients, rows made by the server, so that clients cost next to nothing.
 
-Needs Debian's packages beanstalkd and postgresql. Prints a JSON line for each peer.
+Needs Debian's packages beanstalkd and postgresql. Prints a JSON line for each peer and round, and at the end the medians and their ratios to p4q's.
 """
 import argparse
 import glob
@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -175,13 +176,20 @@ def postgresql(folder):
 
 
 peers = {"p4q": p4q, "beanstalkd": beanstalkd, "postgresql": postgresql}
+rates = {name: [] for name in options.peers.split(",")}
 for _ in range(options.rounds):
     for name in options.peers.split(","):
         folder = tempfile.mkdtemp(prefix=f"race-{name}-", dir=os.path.abspath(options.folder))
         os.chmod(folder, 0o755)
         try:
-            print(json.dumps({"peer": name, "bytes": options.bytes, "batch": options.batch, **peers[name](folder)}), flush=True)
+            begin = os.getloadavg()[0]
+            result = peers[name](folder)
+            rates[name].append(result["jobs_per_second"])
+            print(json.dumps({"peer": name, "bytes": options.bytes, "batch": options.batch, "load": round(begin, 1), **result}), flush=True)
         except subprocess.CalledProcessError as error:
             sys.exit(f"{name}: {error}: {error.stderr.decode()}")
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+medians = {name: statistics.median(values) for name, values in rates.items()}
+print(json.dumps({"medians": medians, "p4q_by": {
+    name: round(medians["p4q"] / median, 2) for name, median in medians.items() if name != "p4q" and "p4q" in medians and median}}))
