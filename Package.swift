@@ -16,6 +16,7 @@ let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let flyingFox = Target.Dependency.product(name: "FlyingFox", package: "FlyingFox")
 let flyingSocks = Target.Dependency.product(name: "FlyingSocks", package: "FlyingFox")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let sqlite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -65,7 +66,7 @@ let package = Package(
         .target(name: "BuiltInModel", dependencies: ["CBuiltInModel", crypto], swiftSettings: swift),
         .target(name: "Tuning", dependencies: ["Quantization", "CLIP", "Drawing", "Imaging", "Tensors", crypto], swiftSettings: swift),
         .target(name: "Training", dependencies: ["Tuning", "CLIP", "Tensors", grdb, crypto], swiftSettings: swift),
-        .target(name: "JobQueue", dependencies: [grdb, crypto, deque, heap], swiftSettings: swift),
+        .target(name: "JobQueue", dependencies: [grdb, sqlite, crypto, deque, heap], swiftSettings: swift),
         .target(name: "Messages", dependencies: [protobuf], swiftSettings: swift),
         .target(name: "Transport", dependencies: ["CZeroMQ"], swiftSettings: swift),
         .target(name: "Datasets", swiftSettings: swift),

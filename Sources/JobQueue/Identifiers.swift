@@ -84,6 +84,17 @@ package struct JobDigest: Hashable, Sendable {
         (high, low) = sha256.withUnsafeBytes { ($0.loadUnaligned(as: UInt64.self), $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self)) }
     }
 
+    /// Of the SHA-256 over `parts`, which already have their lengths before them, and `last` with its length before it.
+    package init(hashing parts: [UInt8], last: [UInt8]) {
+        var hasher = SHA256()
+        parts.withUnsafeBytes { hasher.update(bufferPointer: $0) }
+        withUnsafeBytes(of: UInt64(last.count).littleEndian) { hasher.update(bufferPointer: $0) }
+        last.withUnsafeBytes { hasher.update(bufferPointer: $0) }
+        (high, low) = hasher.finalize().withUnsafeBytes {
+            ($0.loadUnaligned(as: UInt64.self), $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+        }
+    }
+
     /// Of the SHA-256 over `parts`, each with its length before it.
     package init(hashing parts: [[UInt8]]) {
         var hasher = SHA256()

@@ -36,19 +36,16 @@ package struct LeaseID: Hashable, Sendable {
     }
 
     /// Nil unless there are exactly 30 bytes.
-    package init?(bytes: some Collection<UInt8>) {
+    package init?(bytes: [UInt8]) {
         guard bytes.count == Self.byteCount else { return nil }
-        var rest = bytes[...]
-        func take(_ count: Int) -> UInt64 {
-            let part = rest.prefix(count)
-            rest = rest.dropFirst(count)
-            return part.reversed().reduce(0) { $0 << 8 | UInt64($1) }
+        self = bytes.withUnsafeBytes { buffer in
+            func take<Word: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, as type: Word.Type) -> Word {
+                Word(littleEndian: buffer.loadUnaligned(fromByteOffset: offset, as: type))
+            }
+            return LeaseID(
+                partition: PartitionID(take(0, as: UInt16.self)), epoch: Epoch(take(2, as: UInt32.self)), counter: take(6, as: UInt64.self),
+                job: JobNumber(take(14, as: UInt64.self)), tag: take(22, as: UInt64.self))
         }
-        partition = PartitionID(UInt16(take(2)))
-        epoch = Epoch(UInt32(take(4)))
-        counter = take(8)
-        job = JobNumber(take(8))
-        tag = take(8)
     }
 }
 

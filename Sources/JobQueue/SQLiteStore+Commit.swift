@@ -92,8 +92,8 @@ extension SQLiteStore {
             for name in batch.names { try statement.execute(arguments: [Int64(name.number), name.name]) }
         }
         guard !batch.accepted.isEmpty else { return }
-        let statement = try database.cachedStatement(
-            sql: "INSERT INTO job VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        var row = try RowWriter(
+            database, "INSERT INTO job VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
         for (index, job) in batch.accepted.enumerated() {
             let (place, segment, start): (Int64, Int64, Int64)
             switch places[index] {
@@ -105,13 +105,29 @@ extension SQLiteStore {
                 number: job.number.rawValue, key: job.key, digest: job.digest, producer: job.producer, service: job.service,
                 priority: job.priority.rawValue, accepted: job.accepted.milliseconds, deadline: job.deadline?.milliseconds,
                 parent: job.parent?.rawValue, bytes: job.envelope.count + job.payload.count)
-            try statement.execute(arguments: [
-                Int64(bitPattern: job.number.rawValue), Int64(bitPattern: job.key.high), Int64(bitPattern: job.key.low),
-                Int64(bitPattern: job.digest.high), Int64(bitPattern: job.digest.low), Int64(job.producer), Int64(job.service),
-                Int64(job.priority.rawValue), job.accepted.milliseconds, job.deadline?.milliseconds, job.notBefore?.milliseconds,
-                job.parent.map { Int64(bitPattern: $0.rawValue) }, place, segment, start, job.envelope.count, job.payload.count, fixed,
-                Data(hashes[index]), job.id, Data(job.envelope), place == 0 && !job.payload.isEmpty ? Data(job.payload) : nil,
-            ])
+            row.bind(job.number.rawValue)
+            row.bind(job.key.high)
+            row.bind(job.key.low)
+            row.bind(job.digest.high)
+            row.bind(job.digest.low)
+            row.bind(Int64(job.producer))
+            row.bind(Int64(job.service))
+            row.bind(Int64(job.priority.rawValue))
+            row.bind(job.accepted.milliseconds)
+            row.bind(job.deadline?.milliseconds)
+            row.bind(job.notBefore?.milliseconds)
+            row.bind(job.parent.map { Int64(bitPattern: $0.rawValue) })
+            row.bind(place)
+            row.bind(segment)
+            row.bind(start)
+            row.bind(Int64(job.envelope.count))
+            row.bind(Int64(job.payload.count))
+            row.bind(fixed)
+            row.bind(hashes[index])
+            row.bind(job.id)
+            row.bind(job.envelope)
+            if place == 0, !job.payload.isEmpty { row.bind(job.payload) } else { row.bindNull() }
+            try row.run()
         }
     }
 
@@ -130,12 +146,18 @@ extension SQLiteStore {
         guard !batch.finished.isEmpty else { return [] }
         var freed: [(PayloadPlace, [UInt8])] = []
         let hasFiles = shared.withLock { !$0.payloads.isEmpty } || batch.accepted.contains { $0.payload.count > PayloadFiles.rowLimit }
-        let insert = try database.cachedStatement(
-            sql: "INSERT INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?)")
+        var row = try RowWriter(database, "INSERT INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?)")
         for finish in batch.finished {
             let (sequence, job) = (Int64(bitPattern: finish.sequence.rawValue), Int64(bitPattern: finish.number.rawValue))
             let (kind, finished) = (Int64(finish.kind.code), finish.finished.milliseconds)
-            try insert.execute(arguments: [sequence, job, kind, finished, finish.attempts, RowCheck.outcome(finish), Data(finish.body)])
+            row.bind(sequence)
+            row.bind(job)
+            row.bind(kind)
+            row.bind(finished)
+            row.bind(Int64(finish.attempts))
+            row.bind(RowCheck.outcome(finish))
+            row.bind(finish.body)
+            try row.run()
             if case .dead(let reason) = finish.kind, reason.leavesLetter {
                 try database.cachedStatement(sql: "INSERT INTO dead_letter VALUES (?, ?, ?, ?, ?, 0)")
                     .execute(arguments: [job, sequence, kind, finished, finish.attempts])
@@ -191,26 +213,30 @@ extension SQLiteStore {
     private func forget(_ batch: JournalBatch, _ day: Int64, _ database: Database) throws {
         guard !batch.forgotten.isEmpty else { return }
         if shared.withLock({ $0.days.first }) != day { try Self.makeTombstoneTable(database, day: day) }
-        let stone = try database.cachedStatement(sql: "INSERT OR REPLACE INTO tombstone_\(day) VALUES (?, ?, ?, ?, ?, ?)")
+        var stone = try RowWriter(database, "INSERT OR REPLACE INTO tombstone_\(day) VALUES (?, ?, ?, ?, ?, ?)")
         // In the order of the keys, so that each page of the table is touched once.
         for job in batch.forgotten.sorted(by: { Int64(bitPattern: $0.key.high) < Int64(bitPattern: $1.key.high) }) {
-            try stone.execute(arguments: [
-                Int64(bitPattern: job.key.high), Int64(bitPattern: job.key.low), Int64(bitPattern: job.tombstone.digest.high),
-                Int64(bitPattern: job.tombstone.digest.low), Int64(bitPattern: job.tombstone.sequence.rawValue),
-                Int64(job.tombstone.outcome.code),
-            ])
+            stone.bind(job.key.high)
+            stone.bind(job.key.low)
+            stone.bind(job.tombstone.digest.high)
+            stone.bind(job.tombstone.digest.low)
+            stone.bind(job.tombstone.sequence.rawValue)
+            stone.bind(Int64(job.tombstone.outcome.code))
+            try stone.run()
         }
-        let outcome = try database.cachedStatement(sql: "DELETE FROM outcome WHERE sequence = ?")
-        let letter = try database.cachedStatement(sql: "UPDATE dead_letter SET forgotten = 1 WHERE job = ?")
-        let row = try database.cachedStatement(sql: "DELETE FROM job WHERE number = ?")
+        var outcome = try RowWriter(database, "DELETE FROM outcome WHERE sequence = ?")
+        var letter = try RowWriter(database, "UPDATE dead_letter SET forgotten = 1 WHERE job = ?")
+        var row = try RowWriter(database, "DELETE FROM job WHERE number = ?")
         for job in batch.forgotten {
-            let number = Int64(bitPattern: job.number.rawValue)
-            try outcome.execute(arguments: [Int64(bitPattern: job.tombstone.sequence.rawValue)])
+            outcome.bind(job.tombstone.sequence.rawValue)
+            try outcome.run()
             if case .dead(let reason) = job.tombstone.outcome, reason.leavesLetter {
-                try letter.execute(arguments: [number])
+                letter.bind(job.number.rawValue)
+                try letter.run()
                 if database.changesCount > 0 { continue }
             }
-            try row.execute(arguments: [number])
+            row.bind(job.number.rawValue)
+            try row.run()
         }
     }
 
@@ -258,11 +284,14 @@ extension SQLiteStore {
 
     // MARK: After commits
 
+    /// SQLite's page size, which is its default.
+    private static let pageBytes = 4096
+
     /// Copies the log into the database when it has grown: here, on the writer's connection, and with its errors looked at.
     private func checkpointIfLarge(_ database: Database) throws {
-        var status = stat()
-        guard stat(folder.file("journal.sqlite-wal"), &status) == 0, status.st_size > options.checkpointBytes else { return }
+        guard log.sinceCheckpoint > options.checkpointBytes / Self.pageBytes else { return }
         try database.checkpoint(.passive)
+        log.wasCopied()
         shared.withLock { $0.figures.syncs += 2 }
     }
 

@@ -31,6 +31,7 @@ package final class SQLiteStore: JobStore {
     let planted: PlantedBug?
     let wall: @Sendable () -> WallTime
     let shared: Mutex<Shared>
+    let log = LogLength()
 
     /// What the writer and readers share.
     struct Shared {
@@ -106,6 +107,7 @@ package final class SQLiteStore: JobStore {
         let level = planted == .synchronousOff ? "OFF" : planted == .synchronousNormal || !options.isDurable ? "NORMAL" : "FULL"
         try pool.writeWithoutTransaction { database in
             try database.execute(sql: "PRAGMA synchronous = \(level)")
+            log.observe(database)
         }
         if !isNew { try checkStructure() }
         try Self.migrate(pool, path: folder.path)

@@ -35,16 +35,13 @@ struct ServiceQueue: Sendable {
 struct BatchTimes: Sendable {
     private var times: [Int64] = []
     private var next = 0
+    /// The 99th percentile of the last 128; 0 before the first.
+    private(set) var high: Int64 = 0
 
     mutating func add(_ time: Int64) {
         if times.count < 128 { times.append(time) } else { times[next] = time }
         next = (next + 1) % 128
-    }
-
-    /// The 99th percentile of the last 128; 0 before the first.
-    var high: Int64 {
-        guard times.count > 100 else { return times.max() ?? 0 }
-        return times.sorted()[times.count * 99 / 100 - 1]
+        high = times.count > 100 ? times.sorted()[times.count * 99 / 100 - 1] : times.max() ?? 0
     }
 }
 

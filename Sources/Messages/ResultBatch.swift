@@ -29,7 +29,8 @@ package struct ResultBatch: Hashable, Sendable {
         let emptyBytes = try checks.bytes(of: head).count
         var bytes = emptyBytes
         for (index, result) in results.enumerated() {
-            let (item, size) = try sendable(result, index: index)
+            let (item, encoded) = try sendable(result, index: index)
+            let size = encoded.count
             let isFull = batch.results.count == MessageLimits.itemsPerBatch || bytes &+ size &+ 5 > MessageLimits.envelopeBytes
             if isFull, !batch.results.isEmpty {
                 envelopes.append(try checks.bytes(of: batch))
@@ -47,29 +48,29 @@ package struct ResultBatch: Hashable, Sendable {
     func encodeItems() throws(MessageError) -> [[UInt8]] {
         var items: [[UInt8]] = []
         for (index, result) in results.enumerated() {
-            items.append(try FieldChecks(item: "result #\(index)").bytes(of: try sendable(result, index: index).0))
+            items.append(try sendable(result, index: index).1)
         }
         return items
     }
 
-    /// `result` on the wire and its size, or the failure that takes its place.
-    private func sendable(_ result: JobResult, index: Int) throws(MessageError) -> (P4q_V1_Result, Int) {
+    /// `result` on the wire and its bytes, or the failure that takes its place.
+    private func sendable(_ result: JobResult, index: Int) throws(MessageError) -> (P4q_V1_Result, [UInt8]) {
         let checks = FieldChecks(item: "result #\(index)")
         do throws(MessageError) {
             let wire = P4q_V1_Result(result, batchWorker: worker)
             _ = try JobResult(wire, batchWorker: worker, checks: checks)
-            let size = try checks.bytes(of: wire).count
-            guard size <= MessageLimits.envelopeBytes - 1024 else {
-                throw .envelopeTooLarge(bytes: size, limit: MessageLimits.envelopeBytes)
+            let bytes = try checks.bytes(of: wire)
+            guard bytes.count <= MessageLimits.envelopeBytes - 1024 else {
+                throw .envelopeTooLarge(bytes: bytes.count, limit: MessageLimits.envelopeBytes)
             }
-            return (wire, size)
+            return (wire, bytes)
         } catch {
             var failure = error.failure
             failure.stage = .infer
             let id = result.id.isEmpty ? "#\(index)" : result.id.prefix(utf8Bytes: MessageLimits.idBytes)
             let wire = P4q_V1_Result(
                 JobResult(id: id, outcome: .failed(failure), worker: worker, attempt: result.attempt), batchWorker: worker)
-            return (wire, try checks.bytes(of: wire).count)
+            return (wire, try checks.bytes(of: wire))
         }
     }
 }

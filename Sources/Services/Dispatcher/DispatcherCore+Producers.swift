@@ -80,7 +80,7 @@ extension DispatcherCore {
         let payload = payload.bytes
         return Submission(
             id: job.id, key: JobKey(producer: producer, service: service, id: job.id),
-            digest: JobDigest(hashing: job.digestParts + [payload]), envelope: bytes, payload: payload,
+            digest: JobDigest(hashing: job.digestParts, last: payload), envelope: bytes, payload: payload,
             priority: job.priority.map { Priority(UInt8(clamping: $0)) } ?? .standard,
             deadline: job.deadline.map { now.uptime + $0.remaining(unixMilliseconds: now.wall.milliseconds) },
             notBefore: job.notBefore.map { now.uptime + $0 }, wantsOutcome: wantsOutcome)
