@@ -102,6 +102,9 @@ extension DispatcherCore {
             guard let lease = LeaseID(bytes: answer.lease) else { continue }
             answers.append(WorkerAnswer(lease: lease, verdict: .init(answer.kind), body: answer.result))
         }
+        state.withLock { state in
+            for answer in received.answers where answer.kind == .rejected { state.counters.rejected.count(answer.code) }
+        }
         guard session.service.hasPrefix(DispatcherSettings.trainService) || session.service.isEmpty else {
             return post(answers, id, session)
         }
@@ -124,10 +127,7 @@ extension DispatcherCore {
 
     private func post(_ answers: [WorkerAnswer], _ id: SessionID, _ session: Registry.Session) {
         let leases = answers.map(\.lease)
-        state.withLock { state in
-            state.registry.sessions[id]?.awaiting.append(leases)
-            for answer in received.answers where answer.kind == .rejected { state.counters.rejected.count(answer.code) }
-        }
+        state.withLock { $0.registry.sessions[id]?.awaiting.append(leases) }
         perform(runner.post(.answer(id, identity: session.identity, answers)))
     }
 
