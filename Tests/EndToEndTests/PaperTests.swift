@@ -32,7 +32,8 @@ import Testing
         let rows = try JSONDecoder().decode(Report.self, from: data).rows
         #expect(
             rows.map(\.key) == ["float/zero-shot", "float/probe", "float/prompt", "float/both"]
-                + ["minmax", "ema", "percentile", "omse", "probe", "p4q", "search"].map { "3-3-8/\($0)" })
+                + ["minmax", "ema", "percentile", "omse", "probe", "p4q", "search", "reconstruction", "reconstructed"].map { "3-3-8/\($0)" }
+        )
         #expect(rows.first { $0.key == "3-3-8/p4q" }?.top1.count == 2 && rows.allSatisfy { $0.top1.allSatisfy { $0 > 0.02 } })
         let page = try String(contentsOfFile: out + "/report.html", encoding: .utf8)
         #expect(page.contains("<svg") && !page.contains("<script") && !page.contains("src=") && !page.contains("href="))

@@ -32,9 +32,9 @@ private final class ScriptedPipeline: JobPipeline {
 }
 
 struct CanaryTests {
-    /// Runs a worker until it ends by itself; why.
+    /// Runs a worker until it ends by itself, or a little longer than `enough` right answers take; why.
     private func run(
-        isExact: Bool = true, pause: Duration = .seconds(60), _ answer: @escaping @Sendable (Int, Job) -> Outcome
+        isExact: Bool = true, pause: Duration = .seconds(60), enough: UInt64 = 6, _ answer: @escaping @Sendable (Int, Job) -> Outcome
     ) async throws -> (failure: Canary.Failure?, counts: [String: UInt64]) {
         let canary = Canary(isExact: isExact, classes: nil)
         var settings = DispatchedWorker.Settings(dispatcher: try Endpoint("ipc:///tmp/p4q-nobody.sock", default: .connect), worker: "w")
@@ -50,7 +50,11 @@ struct CanaryTests {
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await worker.run() }
-                group.addTask { try await Task.sleep(for: .milliseconds(600)) }
+                group.addTask {
+                    let end = ContinuousClock.now + .seconds(60)
+                    while canary.counts["right"] != enough && .now < end { try await Task.sleep(for: .milliseconds(20)) }
+                    try await Task.sleep(for: .milliseconds(300))
+                }
                 try await group.next()
                 group.cancelAll()
             }
@@ -89,7 +93,7 @@ struct CanaryTests {
     }
 
     @Test func `an idle worker goes on trying, and ends when its memory goes bad`() async throws {
-        let (failure, counts) = try await run(pause: .milliseconds(40)) { number, _ in Self.scored(number > 8 ? 0.5 : 0.75) }
+        let (failure, counts) = try await run(pause: .milliseconds(40), enough: .max) { number, _ in Self.scored(number > 8 ? 0.5 : 0.75) }
         #expect(failure?.verdict == .wrong && failure?.description.contains("0.75") == true)
         #expect(counts["right"] == 8)
     }

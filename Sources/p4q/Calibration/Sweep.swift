@@ -14,6 +14,11 @@ struct Sweep {
     let out: URL
     let quiet: Bool
 
+    /// A plan's folder: its observer or, where weights are not rounded each for itself, how; and its widths.
+    static func folderName(_ plan: QuantizationPlan) -> String {
+        "\(plan.rounding == .nearest ? plan.observer.rawValue : plan.rounding.rawValue)-\(plan.bits)"
+    }
+
     /// Writes every plan's folder, evaluates them where there is data, and prints the table.
     func run(
         _ plans: [QuantizationPlan], data: [String], classSet: ClassSet, float: String, decoder: ImageDecoder, _ interruption: Interruption
@@ -34,7 +39,9 @@ struct Sweep {
         var tensors: QuantizedTensors?
         for (index, plan) in plans.enumerated() {
             // Observers differ in activations only, unless their scales are in the weights or these are chosen for what they meet.
-            if index == 0 || plans[index - 1].bits != plan.bits || plan.recipe == .reference || plan.rounding == .reconstruction {
+            if index == 0 || plans[index - 1].bits != plan.bits || plans[index - 1].rounding != plan.rounding
+                || plan.recipe == .reference || plan.rounding == .reconstruction
+            {
                 tensors = nil
             }
             let points = try QuantizedTensors.quantizers(
@@ -43,7 +50,7 @@ struct Sweep {
                 try tensors
                 ?? calibrated.tensors(plan, quiet: quiet)
             tensors = present
-            let folder = out.appendingPathComponent("\(plan.observer.rawValue)-\(plan.bits)")
+            let folder = out.appendingPathComponent(Self.folderName(plan))
             try interruption.protecting {
                 try calibrated.write(present.replacing(points: points), plan, figures[index], to: folder)
             }

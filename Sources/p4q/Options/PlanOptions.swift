@@ -62,6 +62,9 @@ struct PlanOptions: ParsableArguments {
             _ = try widths(sweep: true)
             if observer != nil { throw ValidationError("--sweep takes all observers; --observer goes without it") }
         }
+        if sweep && rounding == .reconstruction {
+            throw ValidationError("--rounding reconstruction goes without --sweep, which takes a minute for each model")
+        }
         if recipe == .reference && rounding == .reconstruction {
             throw ValidationError("--rounding reconstruction goes with the recipe paper")
         }

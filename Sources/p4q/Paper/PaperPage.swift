@@ -31,7 +31,10 @@ struct PaperPage {
             let points = report.bits.compactMap { report.row("\($0)/\(key)") }.map { ($0.size_mib, $0.mean * 100) }
             return SVGChart.Line(name: name, points: points, hasMarks: true)
         }
-        let lines = [line("OMSE", "omse"), line("OMSE + probe", "probe"), line("P4Q", "p4q"), line("P4Q, searched", "search")]
+        let lines = [
+            line("OMSE", "omse"), line("OMSE + probe", "probe"), line("P4Q", "p4q"), line("P4Q, searched", "search"),
+            line("P4Q, reconstructed", "reconstructed"),
+        ]
         let points = lines.flatMap(\.points)
         let (least, most) = (points.map(\.x).min() ?? 0, points.map(\.x).max() ?? 1)
         let room = max((most - least) * 0.05, 0.01)

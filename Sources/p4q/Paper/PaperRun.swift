@@ -64,6 +64,7 @@ final class PaperRun {
         try fullPrecision()
         for plan in plans { try quantized(plan.description) }
         for plan in plans { try searched(plan.description) }
+        for plan in plans { try reconstructed(plan.description) }
         if !options.noAblations {
             let plan = (plans.first { $0.description == "4-4-8" } ?? plans[0]).description
             try ablations(plan)
@@ -108,6 +109,12 @@ final class PaperRun {
     /// Beyond the paper: what its recipe fixes is found on held-out images.
     private func searched(_ bits: String) throws {
         for seed in 0..<options.seeds { try tune("\(bits)/search/seed \(seed)", settings(seed), searching: true) }
+    }
+
+    /// Beyond the paper: the same on weights that were chosen for what their layers give.
+    private func reconstructed(_ bits: String) throws {
+        try add("\(bits)/\(Rounding.reconstruction.rawValue)") { try $0.cell($1) }
+        for seed in 0..<options.seeds { try tune("\(bits)/reconstructed/seed \(seed)", settings(seed), searching: true) }
     }
 
     private func ablations(_ bits: String) throws {
@@ -207,8 +214,9 @@ final class PaperRun {
     /// The model of a row, with its data sets' features: what is no observer's own row builds on OMSE's.
     private func open(_ key: String) throws -> PaperModel {
         let parts = key.split(separator: "/").map(String.init)
-        let observer = parts.dropFirst().first.flatMap(Observer.init(rawValue:)) ?? .omse
-        let name = parts[0] == "float" ? "float" : "\(parts[0])/\(observer.rawValue)"
+        let row = parts.dropFirst().first ?? ""
+        let made = row.hasPrefix("reconstruct") ? Rounding.reconstruction.rawValue : (Observer(rawValue: row) ?? .omse).rawValue
+        let name = parts[0] == "float" ? "float" : "\(parts[0])/\(made)"
         if let student, student.key == name { return student.model }
         let model: CLIPModel
         let size: Double
@@ -272,15 +280,19 @@ final class PaperRun {
     }
 
     private func calibrate(_ bits: [BitPlan]) throws {
-        let plans = bits.flatMap { bits in Observer.allCases.map { QuantizationPlan(bits: bits, observer: $0) } }
-        let missing = plans.filter { !QuantizedFolder.isOne(folder("\($0.bits)/\($0.observer.rawValue)")) }
+        let plans = bits.flatMap { bits in
+            Observer.allCases.map { QuantizationPlan(bits: bits, observer: $0) }
+                + [QuantizationPlan(bits: bits, observer: .omse, rounding: .reconstruction)]
+        }
+        let models = out.appendingPathComponent("models")
+        let missing = plans.filter { !QuantizedFolder.isOne(models.appendingPathComponent(Sweep.folderName($0))) }
         if missing.isEmpty { return }
         let url = try ModelLocation.url(model)
         let arguments = options.train.flatMap { ["--calibration", $0] } + ["--class-set", classSetFile.path]
         let calibrated = try CalibratedModel(
             try Checkpoint.load(url), folder: CLIPModel.folder(of: url), plans: missing, recipe: .paper,
             data: CalibrationOptions.parse(arguments), pool: pool, quiet: notices.isQuiet)
-        _ = try Sweep(calibrated: calibrated, out: out.appendingPathComponent("models"), quiet: notices.isQuiet)
+        _ = try Sweep(calibrated: calibrated, out: models, quiet: notices.isQuiet)
             .write(missing, Interruption())
     }
 }

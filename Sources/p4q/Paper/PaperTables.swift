@@ -19,6 +19,8 @@ struct PaperTables {
         Observer.allCases.map { ($0.rawValue, "PTQ, \(title($0))") } + [
             ("probe", "OMSE + quantized linear probe"), ("p4q", "P4Q"),
             ("search", "P4Q, length, share and rate searched (beyond the paper)"),
+            ("reconstruction", "OMSE, weights reconstructed (beyond the paper)"),
+            ("reconstructed", "P4Q on reconstructed weights, searched (beyond the paper)"),
         ]
 
     private static func title(_ observer: Observer) -> String {
@@ -52,7 +54,7 @@ struct PaperTables {
 
     private func line(_ title: String, _ bits: String, _ row: PaperReport.Row) -> [String] {
         let top5 = row.top5.reduce(0, +) / Double(max(row.top5.count, 1))
-        let learned = ["p4q", "search"].contains(row.key.split(separator: "/").last.map(String.init) ?? "")
+        let learned = ["p4q", "search", "reconstructed"].contains(row.key.split(separator: "/").last.map(String.init) ?? "")
         let won = learned ? report.wonBack(row, bits: bits).map { "\(fixed($0 * 100, 0)) %" } ?? "" : ""
         let others = (0..<max(report.tests.count - 1, 0)).map { row.elsewhere.indices.contains($0) ? percent(row.elsewhere[$0]) : "" }
         let hasPaper = extra.count > others.count
