@@ -12,10 +12,13 @@ struct ReconstructionTests {
     private static func pictures(_ batches: Int, count: Int) -> [[UInt8]] {
         (0..<batches).map { batch in
             (0..<count).flatMap { image in
-                (0..<21 * 21).flatMap { pixel in
+                (0..<21 * 21).flatMap { (pixel: Int) -> [UInt8] in
                     let (x, y) = (Float(pixel % 21), Float(pixel / 21))
                     let (a, b) = (Float((batch * count + image) % 7) / 7, Float((batch * count + image) % 5) / 5)
-                    return [128 + 100 * a * (x / 20 - 0.5), 128 + 100 * b * (y / 20 - 0.5), 40 + 20 * a + 90 * b].map { UInt8($0) }
+                    let red: Float = 128 + 100 * a * (x / 20 - 0.5)
+                    let green: Float = 128 + 100 * b * (y / 20 - 0.5)
+                    let blue: Float = 40 + 20 * a + 90 * b
+                    return [UInt8(red), UInt8(green), UInt8(blue)]
                 }
             }
         }
