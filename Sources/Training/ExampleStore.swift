@@ -46,6 +46,7 @@ package final class ExampleStore: Sendable {
             close(lock)
             throw TrainingError.locked(path: folder.path)
         }
+        Self.removeUnfinished(folder)
         do {
             queue = try Self.open(folder)
             heldOutShare = try queue.write { try Self.settle($0, identity: identity, share: options.heldOutShare, folder: folder) }
@@ -80,6 +81,14 @@ package final class ExampleStore: Sendable {
     deinit {
         try? queue.close()
         if lock >= 0 { close(lock) }
+    }
+
+    /// What a process that was killed while it wrote a checkpoint has left.
+    private static func removeUnfinished(_ folder: URL) {
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+        where name.hasPrefix(".run-") && name.hasSuffix(".tmp") {
+            try? FileManager.default.removeItem(at: folder.appendingPathComponent(name))
+        }
     }
 
     private static func open(_ folder: URL) throws -> DatabaseQueue {

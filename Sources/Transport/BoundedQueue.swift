@@ -96,8 +96,7 @@ package final class BoundedQueue<Element: Sendable>: Sendable {
         let id = nextID()
         let box = Handover<Bool>()
         enqueue(Putter(id: id, element: element, resume: box.set))
-        if !box.wait(timeout) { cancelPut(id) }
-        return box.get() ?? false
+        return box.wait(timeout) { cancelPut(id) }
     }
 
     private func enqueue(_ putter: Putter) {
@@ -164,8 +163,7 @@ package final class BoundedQueue<Element: Sendable>: Sendable {
         let id = nextID()
         let box = Handover<Element?>()
         enqueue(Waiter(id: id, resume: box.set))
-        if !box.wait(timeout) { cancelTake(id) }
-        return box.get() ?? nil
+        return box.wait(timeout) { cancelTake(id) }
     }
 
     /// Ends the wait of the taker `id` at `timeout` from now, once it is activated and unless it is cancelled.
@@ -269,13 +267,22 @@ final class Handover<Value: Sendable>: Sendable {
 
     func get() -> Value? { value.withLock { $0 } }
 
-    /// False if the time is over.
-    func wait(_ timeout: Duration?) -> Bool {
-        guard let timeout else {
+    /// Blocks the thread until there is a value. For one thread, once.
+    func wait() -> Value {
+        while true {
             semaphore.wait()
-            return true
+            if let value = get() { return value }
         }
-        return semaphore.wait(timeout: .now() + timeout.dispatchInterval) == .success
+    }
+
+    /// Blocks the thread until there is a value. When `timeout` is over, `cancel` is called, which must lead to one soon: either it sets one, or
+    /// somebody else has begun to, and what that one hands over counts.
+    func wait(_ timeout: Duration?, cancel: () -> Void) -> Value {
+        if let timeout {
+            if semaphore.wait(timeout: .now() + timeout.dispatchInterval) == .success, let value = get() { return value }
+            cancel()
+        }
+        return wait()
     }
 }
 

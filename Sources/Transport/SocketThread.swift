@@ -32,8 +32,7 @@ package final class SocketThread: Sendable {
             }
             end.reach()
         }
-        _ = started.wait(nil)
-        _ = try started.get()?.get()
+        _ = try started.wait().get()
     }
 
     deinit { close(wakeup) }

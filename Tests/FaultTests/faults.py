@@ -155,7 +155,8 @@ def power_cut(folder, count, arguments=(), mount_only=False):
             time.sleep(chance.uniform(0.3, 2))
             descriptor = os.open(mount, os.O_RDONLY)
             # Without power nobody says anything any more. Only the disk would not do: an fdatasync that is under way while it is shut down
-            # can return 0, and the program would go on.
+            # can return 0, and the program would go on. (A plain loop of write and fdatasync shows it, without any queue: 3 of 40 shutdowns, each
+            # time the one call that had begun before the shutdown and returned after it.)
             dispatcher.freeze()
             fcntl.ioctl(descriptor, 0x8004587D, struct.pack("I", 2))  # EXT4_IOC_SHUTDOWN, without flushing its log
             os.close(descriptor)

@@ -38,6 +38,17 @@ func example(_ id: String, _ label: String, at labelled: Int64 = 1, image: [UInt
         #expect(try again.arrivals(classSet: "s").map(\.count).reduce(0, +) == 2)
     }
 
+    @Test func `a checkpoint that a killed process has not finished goes when the store is opened`() throws {
+        let folder = StoreFolder()
+        var store: ExampleStore? = try folder.open()
+        let (finished, unfinished) = (try #require(store).checkpoint(3), folder.url.appendingPathComponent(".run-3.safetensors.77.tmp"))
+        for file in [finished, unfinished] { try Data([1]).write(to: file) }
+        store = nil
+        store = try folder.open()
+        #expect(FileManager.default.fileExists(atPath: finished.path) && !FileManager.default.fileExists(atPath: unfinished.path))
+        withExtendedLifetime(store) {}
+    }
+
     @Test func `of two labels the one that was given later counts, in whichever order they come`() throws {
         let store = try StoreFolder().open()
         #expect(try store.learn([example("1", "cat", at: 10), example("1", "dog", at: 20)]) == [.kept, .corrected])

@@ -221,6 +221,29 @@ final class Box<Value: Sendable>: Sendable {
         #expect(queue.tryTake() == 1 && queue.tryTake() == nil)
     }
 
+    /// The time of a waiting taker, or putter, may be over just when its turn comes: then it has the element, or the element is in.
+    @Test func `a wait that ends as an element or room comes loses nothing, and puts nothing twice`() async throws {
+        let queue = BoundedQueue<Int>(limit: 1)
+        let total = 100_000
+        async let putting = blocking {
+            for number in 0..<total {
+                var wait = number % 50
+                while !queue.waitPut(number, timeout: .microseconds(wait)) { wait += 50 }
+            }
+            queue.close()
+        }
+        let taken = try await blocking {
+            var (taken, wait) = ([Int](), 0)
+            while !queue.isFinished {
+                wait = (wait + 1) % 50
+                if let number = queue.waitTake(timeout: .microseconds(wait)) { taken.append(number) }
+            }
+            return taken
+        }
+        try await putting
+        #expect(taken.count == total && taken == Array(0..<total))
+    }
+
     @Test func `many threads and tasks at both ends lose nothing`() async {
         let queue = BoundedQueue<Int>(limit: 5)
         let sum = await withTaskGroup(of: Int.self) { group in
