@@ -156,7 +156,8 @@ def power_cut(folder, count, arguments=(), mount_only=False):
             descriptor = os.open(mount, os.O_RDONLY)
             # Without power nobody says anything any more. Only the disk would not do: an fdatasync that is under way while it is shut down
             # can return 0, and the program would go on. (A plain loop of write and fdatasync shows it, without any queue: 3 of 40 shutdowns, each
-            # time the one call that had begun before the shutdown and returned after it.)
+            # time the one call that had begun before the shutdown and returned after it. Without stopping first, 1 of 50 cuts lost one commit, of 16
+            # jobs, that was answered after the cut had begun.)
             dispatcher.freeze()
             fcntl.ioctl(descriptor, 0x8004587D, struct.pack("I", 2))  # EXT4_IOC_SHUTDOWN, without flushing its log
             os.close(descriptor)
