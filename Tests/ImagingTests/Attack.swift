@@ -79,7 +79,7 @@ struct Attack: Sendable {
         },
     ]
 
-    private static func png(_ file: PNGFile, zeros: Int) -> [UInt8] {
+    fileprivate static func png(_ file: PNGFile, zeros: Int) -> [UInt8] {
         var bytes = PNGFile.signature + file.header
         if let palette = file.palette { bytes += PNGFile.chunk("PLTE", palette) }
         return bytes + PNGFile.chunk("IDAT", PNGFile.deflatedZeros(zeros)) + PNGFile.chunk("IEND", [])
@@ -117,16 +117,23 @@ struct Cost {
         (cpuMilliseconds, kibibytes) = ((Self.cpu() - start) * 1000, Self.status("VmHWM") - memory)
     }
 
-    /// The cost of the first attempt within the time limit, or the least of twenty over some seconds: what others do on the machine, on the other
-    /// half of this core too, makes this thread's time more, by up to a factor of two, and never less.
-    static func least(of bytes: [UInt8]) -> Cost {
+    /// The least cost of a few attempts.
+    static func least(of bytes: [UInt8], attempts: Int = 3, until milliseconds: Double = 250) -> Cost {
         var least = Cost(of: bytes)
-        for _ in 0..<19 where least.cpuMilliseconds > 250 {
-            usleep(250_000)
+        for _ in 1..<attempts where least.cpuMilliseconds > milliseconds {
             let again = Cost(of: bytes)
             if again.cpuMilliseconds < least.cpuMilliseconds { least = again }
         }
         return least
+    }
+
+    /// What a file may cost now: 250 ms of a core that nobody else uses, which takes `ordinary` milliseconds for a plain picture of four million pixels. Whoever
+    /// has the other half of the core makes this thread's time more, by up to a factor of two; the picture shows by how much.
+    static func budget() -> Double {
+        let ordinary = 35.0
+        let picture = Attack.png(PNGFile(width: 2000, height: 2000, depth: 8, color: 2, data: []), zeros: 2000 * 6001)
+        let now = least(of: picture, until: 0).cpuMilliseconds
+        return 250 * max(1, now / ordinary)
     }
 
     private static func cpu() -> Double {
