@@ -127,11 +127,11 @@ struct Cost {
         return least
     }
 
-    /// What a file may cost now: 250 ms of a core that nobody else uses, which takes `ordinary` milliseconds for a plain picture of four million pixels. Whoever
+    /// What a file may cost now: 250 ms of a core that nobody else uses, which takes `ordinary` milliseconds for a plain picture of 16 million pixels. Whoever
     /// has the other half of the core makes this thread's time more, by up to a factor of two; the picture shows by how much.
     static func budget() -> Double {
-        let ordinary = 35.0
-        let picture = Attack.png(PNGFile(width: 2000, height: 2000, depth: 8, color: 2, data: []), zeros: 2000 * 6001)
+        let ordinary = 180.0
+        let picture = Attack.png(PNGFile(width: 4096, height: 4096, depth: 8, color: 2, data: []), zeros: 4096 * 12289)
         let now = least(of: picture, until: 0).cpuMilliseconds
         return 250 * max(1, now / ordinary)
     }
