@@ -127,8 +127,8 @@ struct Cost {
         return least
     }
 
-    /// What a file may cost now: 250 ms of a core that nobody else uses, which takes `ordinary` milliseconds for a plain picture of 16 million pixels. Whoever
-    /// has the other half of the core makes this thread's time more, by up to a factor of two; the picture shows by how much.
+    /// What a file may cost now, in milliseconds: 250 of a core that nobody else uses, which takes `ordinary` for a plain picture of 16 million pixels
+    /// (a Zen 3's figure). Whoever has the other half of the core makes this thread's time more, by up to a factor of two; the picture shows how much.
     static func budget() -> Double {
         let ordinary = 180.0
         let picture = Attack.png(PNGFile(width: 4096, height: 4096, depth: 8, color: 2, data: []), zeros: 4096 * 12289)
