@@ -12,7 +12,8 @@ const p4q_float_kernels *p4q_float_kernels_for(p4q_isa isa) {
 #if defined(__x86_64__)
     case P4Q_ISA_AVX2:
     case P4Q_ISA_AVX_VNNI: return &p4q_float_avx2;
-    case P4Q_ISA_AVX512_VNNI: return &p4q_float_avx512;
+    case P4Q_ISA_AVX512_VNNI:
+    case P4Q_ISA_AMX: return &p4q_float_avx512;
 #elif defined(__aarch64__)
     case P4Q_ISA_NEON:
     case P4Q_ISA_NEON_DOT:

@@ -89,8 +89,8 @@ static inline __attribute__((always_inline)) void add_quad(const int R, const in
 
 static inline __attribute__((always_inline)) void tile(const int R, const int P, const int16_t *a, const int16_t *b, int64_t b_stride,
                                                        int64_t quads, int32_t *acc, int64_t acc_stride, bool first, int64_t steps,
-                                                       const char *ahead, int64_t ahead_stride) {
-    (void)P, (void)b_stride, (void)acc_stride, (void)steps, (void)ahead_stride;
+                                                       fetching ahead) {
+    (void)P, (void)b_stride, (void)acc_stride, (void)steps;
     __m256i c[TILE_ROWS][2];
     const __m256i *products = (const __m256i *)(b - PRODUCTS);
 #pragma clang loop unroll(full)
@@ -101,8 +101,8 @@ static inline __attribute__((always_inline)) void tile(const int R, const int P,
             c[r][i] = _mm256_sub_epi32(first ? _mm256_setzero_si256() : _mm256_loadu_si256(from + i), _mm256_loadu_si256(products + i));
     }
     int64_t q = 0;
-    for (; q + 4 <= quads; q += 4, a += R * 16, b += 4 * P4Q_QUAD_BYTES, ahead += 64) {
-        __builtin_prefetch(ahead, 0, 2);
+    for (; q + 4 <= quads; q += 4, a += R * 16, b += 4 * P4Q_QUAD_BYTES, ahead.lines += 64) {
+        __builtin_prefetch(ahead.lines, 0, 2);
 #pragma clang loop unroll(full)
         for (int j = 0; j < 4; j++) add_quad(R, a + j * 2, b + j * P4Q_QUAD_BYTES, c);
     }

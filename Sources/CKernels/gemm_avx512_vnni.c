@@ -36,7 +36,7 @@ static inline __attribute__((always_inline)) void add_quad(const int R, const in
 
 static inline __attribute__((always_inline)) void tile(const int R, const int P, const uint8_t *a, const int8_t *b, int64_t b_stride,
                                                        int64_t quads, int32_t *acc, int64_t acc_stride, bool first, int64_t steps,
-                                                       const char *ahead, int64_t ahead_stride) {
+                                                       fetching ahead) {
     (void)steps;
     __m512i c[TILE_ROWS][2];
 #pragma clang loop unroll(full)
@@ -45,9 +45,9 @@ static inline __attribute__((always_inline)) void tile(const int R, const int P,
         for (int i = 0; i < P; i++) c[r][i] = first ? _mm512_setzero_si512() : _mm512_loadu_si512(acc + i * acc_stride + r * P4Q_PANEL);
     }
     int64_t q = 0;
-    for (; q + 4 <= quads; q += 4, a += R * 16, b += 4 * P4Q_QUAD_BYTES, ahead += 64) {
-        __builtin_prefetch(ahead, 0, 2);
-        if (P == 2) __builtin_prefetch(ahead + ahead_stride, 0, 2);
+    for (; q + 4 <= quads; q += 4, a += R * 16, b += 4 * P4Q_QUAD_BYTES, ahead.lines += 64) {
+        __builtin_prefetch(ahead.lines, 0, 2);
+        if (P == 2) __builtin_prefetch(ahead.lines + ahead.stride, 0, 2);
 #pragma clang loop unroll(full)
         for (int j = 0; j < 4; j++) add_quad(R, P, a + j * 4, b + j * P4Q_QUAD_BYTES, b_stride, c);
     }

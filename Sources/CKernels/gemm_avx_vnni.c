@@ -34,8 +34,8 @@ static inline __attribute__((always_inline)) void add_quad(const int R, const ui
 
 static inline __attribute__((always_inline)) void tile(const int R, const int P, const uint8_t *a, const int8_t *b, int64_t b_stride,
                                                        int64_t quads, int32_t *acc, int64_t acc_stride, bool first, int64_t steps,
-                                                       const char *ahead, int64_t ahead_stride) {
-    (void)P, (void)b_stride, (void)acc_stride, (void)steps, (void)ahead_stride;
+                                                       fetching ahead) {
+    (void)P, (void)b_stride, (void)acc_stride, (void)steps;
     __m256i c[TILE_ROWS][2];
 #pragma clang loop unroll(full)
     for (int r = 0; r < R; r++) {
@@ -44,8 +44,8 @@ static inline __attribute__((always_inline)) void tile(const int R, const int P,
         c[r][1] = first ? _mm256_setzero_si256() : _mm256_loadu_si256(from + 1);
     }
     int64_t q = 0;
-    for (; q + 4 <= quads; q += 4, a += R * 16, b += 4 * P4Q_QUAD_BYTES, ahead += 64) {
-        __builtin_prefetch(ahead, 0, 2);
+    for (; q + 4 <= quads; q += 4, a += R * 16, b += 4 * P4Q_QUAD_BYTES, ahead.lines += 64) {
+        __builtin_prefetch(ahead.lines, 0, 2);
 #pragma clang loop unroll(full)
         for (int j = 0; j < 4; j++) add_quad(R, a + j * 4, b + j * P4Q_QUAD_BYTES, c);
     }

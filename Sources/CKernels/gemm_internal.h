@@ -6,14 +6,14 @@
 
 typedef void p4q_gemm_kernel(const p4q_gemm *gemm, void *scratch);
 
-p4q_gemm_kernel p4q_gemm_scalar, p4q_gemm_avx2_wide, p4q_gemm_avx2_narrow, p4q_gemm_avx_vnni, p4q_gemm_avx512_vnni, p4q_gemm_neon,
-    p4q_gemm_neon_dot, p4q_gemm_neon_i8mm;
+p4q_gemm_kernel p4q_gemm_scalar, p4q_gemm_avx2_wide, p4q_gemm_avx2_narrow, p4q_gemm_avx_vnni, p4q_gemm_avx512_vnni, p4q_gemm_amx,
+    p4q_gemm_neon, p4q_gemm_neon_dot, p4q_gemm_neon_i8mm;
 
 typedef int64_t p4q_gemm_peak_loop(int64_t rounds);
 
 int64_t p4q_gemm_peak_avx2_narrow(int64_t steps, int64_t rounds);  // with a widening after each `steps` sums of 16 bits
-p4q_gemm_peak_loop p4q_gemm_peak_scalar, p4q_gemm_peak_avx2, p4q_gemm_peak_avx_vnni, p4q_gemm_peak_avx512_vnni, p4q_gemm_peak_neon,
-    p4q_gemm_peak_neon_dot, p4q_gemm_peak_neon_i8mm;
+p4q_gemm_peak_loop p4q_gemm_peak_scalar, p4q_gemm_peak_avx2, p4q_gemm_peak_avx_vnni, p4q_gemm_peak_avx512_vnni, p4q_gemm_peak_amx,
+    p4q_gemm_peak_neon, p4q_gemm_peak_neon_dot, p4q_gemm_peak_neon_i8mm;
 
 typedef void p4q_quantize_kernel(const float *x, int64_t stride, int64_t rows, int64_t n, const p4q_epilogue *codes, uint8_t *out,
                                  int64_t out_stride);
@@ -35,7 +35,7 @@ enum {
     LEAST_CHUNK = 96,       // rows, however long: unpacking must be spread over enough of them
     LARGEST_CHUNK = 512,    // rows, however short: their accumulators take 64 bytes a panel
     BLOCK_PREFIX = 64,      // before a block's unpacked weights: what a kernel knows of each channel of it
-    GROUPED_INPUTS = 32,    // a multiple of every packed group and of the 16 inputs that activations are copied by
+    GROUPED_INPUTS = 64,    // a multiple of every packed group and of the inputs that activations are copied by
 };
 
 typedef struct {
@@ -43,6 +43,13 @@ typedef struct {
     int64_t inputs;        // of a block
     int64_t a, b, acc, terms, bytes;  // offsets into scratch, and its size
 } p4q_gemm_blocks;
+
+// The part of the next block that a tile fetches: one line of each panel every `quads` quads.
+typedef struct {
+    const char *lines;  // of the first panel
+    int64_t stride;     // bytes from there to the second panel's
+    int64_t quads;      // a power of two, 4 where a tile's height is a constant
+} fetching;
 
 // `element`: bytes of an unpacked code, 1 or 2; `panels`: of a tile.
 static inline p4q_gemm_blocks gemm_blocks(int64_t m, int64_t k, int64_t element, int64_t panels) {

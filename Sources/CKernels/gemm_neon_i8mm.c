@@ -81,8 +81,8 @@ static inline __attribute__((always_inline)) void store_pair(const int32x4_t c[8
 
 static inline __attribute__((always_inline)) void tile(const int R, const int P, const uint8_t *a, const int8_t *b, int64_t b_stride,
                                                        int64_t quads, int32_t *acc, int64_t acc_stride, bool first, int64_t steps,
-                                                       const char *ahead, int64_t ahead_stride) {
-    (void)P, (void)b_stride, (void)acc_stride, (void)steps, (void)ahead_stride;
+                                                       fetching ahead) {
+    (void)P, (void)b_stride, (void)acc_stride, (void)steps;
     int32x4_t c[TILE_ROWS / 2][8];
 #pragma clang loop unroll(full)
     for (int p = 0; p < (R + 1) / 2; p++) {
@@ -93,8 +93,8 @@ static inline __attribute__((always_inline)) void tile(const int R, const int P,
             load_pair(row, 2 * p + 1 < R ? row + P4Q_PANEL : row, c[p]);
     }
     int64_t q = 0;
-    for (; q + 4 <= quads; q += 4, a += R * 16, b += 4 * P4Q_QUAD_BYTES, ahead += 64) {
-        __builtin_prefetch(ahead, 0, 2);
+    for (; q + 4 <= quads; q += 4, a += R * 16, b += 4 * P4Q_QUAD_BYTES, ahead.lines += 64) {
+        __builtin_prefetch(ahead.lines, 0, 2);
         add_eight(R, a, b, 0, c);
         add_eight(R, a, b + 2 * P4Q_QUAD_BYTES, 1, c);
     }

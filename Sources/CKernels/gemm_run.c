@@ -12,6 +12,7 @@ void p4q_gemm_run(p4q_isa isa, const p4q_gemm *gemm, void *scratch) {
         return p4q_gemm_avx2_wide(gemm, scratch);
     case P4Q_ISA_AVX_VNNI: return p4q_gemm_avx_vnni(gemm, scratch);
     case P4Q_ISA_AVX512_VNNI: return p4q_gemm_avx512_vnni(gemm, scratch);
+    case P4Q_ISA_AMX: return p4q_gemm_amx(gemm, scratch);
 #elif defined(__aarch64__)
     case P4Q_ISA_NEON: return p4q_gemm_neon(gemm, scratch);
     case P4Q_ISA_NEON_DOT: return p4q_gemm_neon_dot(gemm, scratch);
@@ -23,7 +24,7 @@ void p4q_gemm_run(p4q_isa isa, const p4q_gemm *gemm, void *scratch) {
 
 int64_t p4q_gemm_scratch_bytes(p4q_isa isa, int64_t m, int64_t k) {
     // A smaller problem may be cut into other blocks, each no larger than the largest: the bound holds for all of them.
-    int64_t element = isa == P4Q_ISA_AVX2 || isa == P4Q_ISA_NEON ? 2 : 1, panels = isa == P4Q_ISA_AVX512_VNNI ? 2 : 1;
+    int64_t element = isa == P4Q_ISA_AVX2 || isa == P4Q_ISA_NEON ? 2 : 1, panels = isa == P4Q_ISA_AVX512_VNNI || isa == P4Q_ISA_AMX ? 2 : 1;
     return larger(gemm_scratch_bound(m, k, element, panels), round_up(k, 64));
 }
 
@@ -36,6 +37,7 @@ int64_t p4q_gemm_peak(p4q_isa isa, int32_t a_top, int32_t w_bits, int64_t rounds
         return p4q_gemm_peak_avx2(rounds);
     case P4Q_ISA_AVX_VNNI: return p4q_gemm_peak_avx_vnni(rounds);
     case P4Q_ISA_AVX512_VNNI: return p4q_gemm_peak_avx512_vnni(rounds);
+    case P4Q_ISA_AMX: return p4q_gemm_peak_amx(rounds);
 #elif defined(__aarch64__)
     case P4Q_ISA_NEON: return p4q_gemm_peak_neon(rounds);
     case P4Q_ISA_NEON_DOT: return p4q_gemm_peak_neon_dot(rounds);
@@ -52,7 +54,8 @@ void p4q_quantize_rows(p4q_isa isa, const float *x, int64_t stride, int64_t rows
 #if defined(__x86_64__)
     case P4Q_ISA_AVX2:
     case P4Q_ISA_AVX_VNNI: return p4q_quantize_avx2(x, stride, rows, n, &codes, out, out_stride);
-    case P4Q_ISA_AVX512_VNNI: return p4q_quantize_avx512(x, stride, rows, n, &codes, out, out_stride);
+    case P4Q_ISA_AVX512_VNNI:
+    case P4Q_ISA_AMX: return p4q_quantize_avx512(x, stride, rows, n, &codes, out, out_stride);
 #elif defined(__aarch64__)
     case P4Q_ISA_NEON:
     case P4Q_ISA_NEON_DOT:

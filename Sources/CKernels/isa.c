@@ -1,7 +1,20 @@
+#define _GNU_SOURCE  // syscall
 #include "p4q_isa.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static bool tiles_granted(void) {
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };  // asm/prctl.h, Documentation/arch/x86/xstate.rst
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+}
+#else
+static bool tiles_granted(void) { return false; }
+#endif
 
 static uint64_t saved_state(void) {
     uint32_t low, high;
@@ -25,9 +38,12 @@ bool p4q_isa_supported(p4q_isa isa) {
         uint32_t a71, b71, c71, d71;
         return __get_cpuid_count(7, 1, &a71, &b71, &c71, &d71) && (a71 & 1u << 4);
     }
-    if (isa == P4Q_ISA_AVX512_VNNI) {
-        const uint32_t f_dq_bw_vl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
-        return (state & 0xe6) == 0xe6 && (b7 & f_dq_bw_vl) == f_dq_bw_vl && (c7 & 1u << 11);
+    const uint32_t f_dq_bw_vl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+    bool avx512_vnni = (state & 0xe6) == 0xe6 && (b7 & f_dq_bw_vl) == f_dq_bw_vl && (c7 & 1u << 11);
+    if (isa == P4Q_ISA_AVX512_VNNI) return avx512_vnni;
+    if (isa == P4Q_ISA_AMX) {
+        const uint32_t tile_int8 = 1u << 24 | 1u << 25, tile_state = 0x60000;
+        return avx512_vnni && (d7 & tile_int8) == tile_int8 && (state & tile_state) == tile_state && tiles_granted();
     }
     return false;
 }

@@ -6,6 +6,7 @@ package enum InstructionSet: String, CaseIterable, Sendable {
     case avx2
     case avxVNNI = "avx-vnni"
     case avx512VNNI = "avx512-vnni"
+    case amx = "amx-int8"
     case neon
     case neonDot = "neon-dot"
     case neonI8MM = "neon-i8mm"
@@ -17,6 +18,7 @@ package enum InstructionSet: String, CaseIterable, Sendable {
         case .avx2: P4Q_ISA_AVX2
         case .avxVNNI: P4Q_ISA_AVX_VNNI
         case .avx512VNNI: P4Q_ISA_AVX512_VNNI
+        case .amx: P4Q_ISA_AMX
         case .neon: P4Q_ISA_NEON
         case .neonDot: P4Q_ISA_NEON_DOT
         case .neonI8MM: P4Q_ISA_NEON_I8MM

@@ -69,7 +69,7 @@ static int same(const memory *one, const memory *two) {
 
 int main(int argc, char **argv) {
     static const size_t widths[] = {0, 1, 2, 3, 7, 15, 16, 17, 31, 32, 33, 50, 64, 77, 127, 192, 509, 512, 768, 1024, 1025, 2053, 3072};
-    static const char *sets[] = {"scalar", "avx2", "avx-vnni", "avx512-vnni", "neon", "neon-dot", "neon-i8mm"};
+    static const char *sets[] = {"scalar", "avx2", "avx-vnni", "avx512-vnni", "amx-int8", "neon", "neon-dot", "neon-i8mm"};
     int rounds = argc > 1 ? atoi(argv[1]) : 1000, failures = 0;
     memory *start = calloc(1, sizeof *start), *expected = calloc(1, sizeof *start), *found = calloc(1, sizeof *start);
     if (!start || !expected || !found) return 2;

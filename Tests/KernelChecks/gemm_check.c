@@ -92,7 +92,7 @@ int main(int argc, char **argv) {
     static const int64_t ms[] = {0, 1, 2, 3, 4, 5, 6, 7, 13, 14, 15, 17, 29, 50, 77, 97, 131};
     static const int64_t ns[] = {0, 1, 2, 15, 16, 17, 31, 32, 33, 50, 64, 77, 97};
     static const int64_t ks[] = {0, 1, 3, 4, 5, 7, 8, 15, 16, 17, 31, 32, 33, 50, 64, 67, 127, 257, 512, 513, 768, 1031, 3072};
-    static const char *names[] = {"scalar", "avx2", "avx-vnni", "avx512-vnni", "neon", "neon-dot", "neon-i8mm"};
+    static const char *names[] = {"scalar", "avx2", "avx-vnni", "avx512-vnni", "amx-int8", "neon", "neon-dot", "neon-i8mm"};
     int rounds = argc > 1 ? atoi(argv[1]) : 3000, failures = 0;
     for (p4q_isa isa = P4Q_ISA_AVX2; isa <= P4Q_ISA_NEON_I8MM; isa++) {
         if (!p4q_isa_supported(isa)) continue;
