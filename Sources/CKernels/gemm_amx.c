@@ -16,6 +16,7 @@
 #define FETCHED_QUADS(strips) ((strips) < 2 ? 1 : (strips) < 4 ? 2 : (strips) < 8 ? 4 : 8)
 #define A_OFFSET 0
 #define IN_PLACE 1
+#define P4Q_MASKED_TAILS
 typedef uint8_t a_code;
 typedef int8_t b_code;
 

@@ -12,6 +12,7 @@
 #define TILE_PANELS 2
 #define A_OFFSET 0
 #define IN_PLACE 1
+#define P4Q_MASKED_TAILS
 typedef uint8_t a_code;
 typedef int8_t b_code;
 

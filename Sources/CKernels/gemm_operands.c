@@ -65,17 +65,20 @@ static void store_interleaved(const u8x16 x[4], uint8_t *to) {
 
 void p4q_pack_values(const p4q_rows *segments, int64_t count, int64_t n, uint8_t *packed, int32_t *sums) {
     typedef int8_t s8x16 __attribute__((ext_vector_type(16)));
+    typedef int16_t s16x16 __attribute__((ext_vector_type(16)));
     int64_t rows = rows_of(segments, count), bytes = panel_bytes(padded_inputs(rows, 8), 8);
     for (int64_t c = 0; c < n; c += P4Q_PANEL) {
         s32x16 sum = 0;
         for (int64_t r = 0; r < rows; r += P4Q_QUAD) {
             u8x16 x[4] = {0, 0, 0, 0};
+            s16x16 four = 0;
             for (int64_t i = 0; i < smaller(4, rows - r); i++) {
                 x[i] = load_codes(row_at(segments, count, r + i) + c, n - c);
                 s8x16 codes;
                 memcpy(&codes, &x[i], sizeof codes);
-                sum += __builtin_convertvector(codes, s32x16);
+                four += __builtin_convertvector(codes, s16x16);
             }
+            sum += __builtin_convertvector(four, s32x16);
             store_interleaved(x, packed + c / P4Q_PANEL * bytes + r / P4Q_QUAD * P4Q_QUAD_BYTES);
         }
         memcpy(sums + c, &sum, (size_t)smaller(P4Q_PANEL, n - c) * sizeof *sums);

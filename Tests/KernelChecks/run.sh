@@ -1,5 +1,5 @@
 #!/bin/bash
-# Integer and float kernels against the scalar definition beyond what `swift test` can run here: with sanitizers, with emulated VNNI, and for aarch64
+# Integer and float kernels against the scalar definition beyond what `swift test` can run here: with sanitizers, with emulated VNNI and AMX, and for aarch64
 # under qemu-user (Debian: gcc-aarch64-linux-gnu, qemu-user-static). Usage: run.sh [products per instruction set]
 set -euo pipefail
 rounds=${1:-1000}
@@ -19,13 +19,13 @@ for check in gemm float; do
 done
 
 if [[ $(uname -m) == x86_64 ]]; then
-    echo "== AVX-VNNI and AVX-512 VNNI, intrinsics emulated"
+    echo "== AVX-VNNI, AVX-512 VNNI and AMX, intrinsics emulated"
     mkdir "$work/emulated"
     for file in "$kernels"/*.c; do
         case $(basename "$file") in
-        gemm_*vnni.c) sed -e 's/#include <immintrin.h>/#include "emulated_vnni.h"/' -e 's/target("[^"]*")/target("avx2,fma")/' \
-            -e '/__asm__ volatile/d; /#pragma clang loop unroll/d' "$file" >"$work/emulated/$(basename "$file")" ;;
-        isa.c) printf '#include "p4q_isa.h"\nbool p4q_isa_supported(p4q_isa isa) { return isa <= P4Q_ISA_AVX512_VNNI; }\n' >"$work/emulated/isa.c" ;;
+        gemm_*vnni.c | gemm_amx.c) sed -e 's/#include <immintrin.h>/#include "emulated_instructions.h"/' -e 's/target("[^"]*")/target("avx2,fma")/' \
+            -e '/__asm__ volatile/d; /P4Q_MASKED_TAILS/d; /#pragma clang loop unroll/d' "$file" >"$work/emulated/$(basename "$file")" ;;
+        isa.c) printf '#include "p4q_isa.h"\nbool p4q_isa_supported(p4q_isa isa) { return isa <= P4Q_ISA_AMX; }\n' >"$work/emulated/isa.c" ;;
         *) cp "$file" "$work/emulated" ;;
         esac
     done

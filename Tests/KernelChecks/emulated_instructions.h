@@ -1,4 +1,4 @@
-// The AVX-512 VNNI and AVX-VNNI intrinsics that the kernels use, in plain C, so that the kernels' logic runs on processors without them.
+// The AVX-512 VNNI, AVX-VNNI and AMX intrinsics that the kernels use, in plain C, so that the kernels' logic runs on processors without them.
 // What the compiler makes of the real intrinsics is seen only on a processor that has them.
 #include <stdint.h>
 #include <string.h>
@@ -38,5 +38,37 @@ EMULATED(256, _mm256_dpbusd_avx_epi32)
 #define _mm512_storeu_si512 store512
 #define _mm256_loadu_si256 load256
 #define _mm256_storeu_si256 store256
+
+// AMX's eight tile registers; `rows` and `bytes` are 0 without a configuration.
+static _Thread_local struct {
+    int rows[8], bytes[8];
+    uint8_t codes[8][16][64];
+} tiles;
+
+static inline void _tile_loadconfig(const void *shapes) {
+    const uint8_t *p = shapes;
+    memset(&tiles, 0, sizeof tiles);
+    for (int t = 0; t < 8; t++) tiles.bytes[t] = p[16 + 2 * t] + 256 * p[17 + 2 * t], tiles.rows[t] = p[48 + t];
+}
+
+static inline void _tile_release(void) { memset(&tiles, 0, sizeof tiles); }
+
+static inline void _tile_zero(int t) { memset(tiles.codes[t], 0, sizeof tiles.codes[t]); }
+
+static inline void _tile_loadd(int t, const void *p, int64_t stride) {
+    _tile_zero(t);
+    for (int r = 0; r < tiles.rows[t]; r++) memcpy(tiles.codes[t][r], (const char *)p + r * stride, (size_t)tiles.bytes[t]);
+}
+
+static inline void _tile_stored(int t, void *p, int64_t stride) {
+    for (int r = 0; r < tiles.rows[t]; r++) memcpy((char *)p + r * stride, tiles.codes[t][r], (size_t)tiles.bytes[t]);
+}
+
+static inline void _tile_dpbusd(int c, int a, int b) {
+    for (int m = 0; m < tiles.rows[c]; m++)
+        for (int k = 0; k < tiles.rows[b]; k++)
+            for (int n = 0; n < tiles.bytes[c] / 4; n++)
+                dot_emulated((int32_t *)(void *)tiles.codes[c][m] + n, tiles.codes[a][m] + 4 * k, (const int8_t *)tiles.codes[b][k] + 4 * n, 1);
+}
 
 #pragma clang attribute pop
