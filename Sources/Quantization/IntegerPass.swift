@@ -100,27 +100,42 @@ struct IntegerPass {
         }
     }
 
-    /// Products of the same rows with several weights; all their panels are spread over the pool together.
+    /// From so many rows of each thread on, threads share a product by rows: each copies its own only, and reads all weights, as often as
+    /// it would half of them for twice the rows. Fewer rows are shared by panels: then every weight is read once.
+    private static let leastRowsOfThread = 128
+
+    /// Products of the same rows with several weights; rows, or all their panels together, are spread over the pool.
     private func multiply(_ input: UnsafePointer<UInt8>, _ rows: Int, _ products: [(layer: QuantizedDense, output: ProductOutput)]) {
         let panels = products.map { IntegerGEMM.panels($0.layer.weight.outputs) }
         let total = panels.reduce(0, +)
         let inputs = products.map(\.layer.weight.inputs).max() ?? 0
-        inParts(total, scratch: gemm.scratchByteCount(rows: rows, inputs: inputs)) { part, scratch in
+        let scratch = gemm.scratchByteCount(rows: rows, inputs: inputs)
+        if pool.threads > 1, rows >= pool.threads * Self.leastRowsOfThread {
+            return inParts(rows, scratch: scratch) { part, scratch in
+                for product in products { multiply(input, rows, product, part, nil, scratch) }
+            }
+        }
+        inParts(total, scratch: scratch) { part, scratch in
             var first = 0
             for (index, product) in products.enumerated() {
                 let own = part.clamped(to: first..<first + panels[index])
-                let share = own.lowerBound - first..<own.upperBound - first
+                if !own.isEmpty { multiply(input, rows, product, nil, own.lowerBound - first..<own.upperBound - first, scratch) }
                 first += panels[index]
-                guard !share.isEmpty else { continue }
-                let weight = product.layer.weight
-                let matrix = CodeMatrix(input, stride: weight.inputs, rows: rows, columns: weight.inputs, meaning: product.layer.input)
-                transformer.clock.measure(.products) { epilogues in
-                    _ = product.layer.withChannels {
-                        gemm.multiply(
-                            matrix, weight, channels: $0, to: product.output, stride: weight.outputs, panels: share, scratch: scratch,
-                            epilogueTicks: epilogues)
-                    }
-                }
+            }
+        }
+    }
+
+    private func multiply(
+        _ input: UnsafePointer<UInt8>, _ rows: Int, _ product: (layer: QuantizedDense, output: ProductOutput), _ part: Range<Int>?,
+        _ panels: Range<Int>?, _ scratch: UnsafeMutableRawPointer
+    ) {
+        let weight = product.layer.weight
+        let matrix = CodeMatrix(input, stride: weight.inputs, rows: rows, columns: weight.inputs, meaning: product.layer.input)
+        transformer.clock.measure(.products) { epilogues in
+            _ = product.layer.withChannels {
+                gemm.multiply(
+                    matrix, weight, channels: $0, to: product.output, stride: weight.outputs, rows: part, panels: panels, scratch: scratch,
+                    epilogueTicks: epilogues)
             }
         }
     }

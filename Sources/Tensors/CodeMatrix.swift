@@ -44,6 +44,11 @@ package struct CodeMatrix {
         self.meaning = meaning
     }
 
+    /// Some of the rows.
+    func rows(_ range: Range<Int>) -> CodeMatrix {
+        CodeMatrix(codes + range.lowerBound * stride, stride: stride, rows: range.count, columns: columns, meaning: meaning)
+    }
+
     func describe(in product: inout p4q_gemm) {
         product.m = Int64(rows)
         product.k = Int64(columns)
@@ -92,6 +97,16 @@ package enum ProductOutput {
         case quickGELU
         /// `y / 2 * (1 + erf(y / sqrt 2))`
         case gelu
+    }
+
+    /// The same, `elements` further on.
+    func advanced(by elements: Int) -> ProductOutput {
+        switch self {
+        case .sums(let out): .sums(out + elements)
+        case .floats(let out): .floats(out + elements)
+        case .adding(let out): .adding(out + elements)
+        case .codes(let out, let meaning, let activation): .codes(out + elements, meaning, activation: activation)
+        }
     }
 
     func describe(in epilogue: inout p4q_epilogue) {

@@ -24,19 +24,20 @@ package struct IntegerGEMM: Sendable {
         Int(p4q_gemm_scratch_bytes(instructionSet.code, Int64(rows), Int64(inputs)))
     }
 
-    /// Computes the channels of `panels` (all of them if nil) for all rows of `activations`. `scratch` belongs to this call alone.
+    /// Computes the channels of `panels` for `rows` of `activations`, all of them where nil. `scratch` belongs to this call alone.
     /// The time that epilogues take is added to `epilogueTicks`.
     ///
     /// - Precondition: `activations.columns == weights.inputs`.
     package func multiply(
         _ activations: CodeMatrix, _ weights: PackedMatrix, channels: ChannelScales, to output: ProductOutput, stride: Int,
-        panels: Range<Int>? = nil, scratch: UnsafeMutableRawPointer, epilogueTicks: UnsafeMutablePointer<Int64>? = nil
+        rows: Range<Int>? = nil, panels: Range<Int>? = nil, scratch: UnsafeMutableRawPointer, epilogueTicks: UnsafeMutablePointer<Int64>? = nil
     ) {
         precondition(
             activations.columns == weights.inputs,
             "activations of \(activations.columns) columns meet weights [\(weights.outputs), \(weights.inputs)]")
         var product = p4q_gemm()
-        activations.describe(in: &product)
+        let rows = (rows ?? 0..<activations.rows).clamped(to: 0..<activations.rows)
+        activations.rows(rows).describe(in: &product)
         product.n = Int64(weights.outputs)
         product.w_bits = Int32(weights.bits.rawValue)
         let all = 0..<Self.panels(weights.outputs)
@@ -44,7 +45,7 @@ package struct IntegerGEMM: Sendable {
         product.first_panel = Int64(share.lowerBound)
         product.end_panel = Int64(share.upperBound)
         channels.describe(in: &product.epilogue)
-        output.describe(in: &product.epilogue)
+        output.advanced(by: rows.lowerBound * stride).describe(in: &product.epilogue)
         product.epilogue.out_stride = Int64(stride)
         product.epilogue.out_visible = -1
         product.epilogue_ticks = epilogueTicks
