@@ -31,7 +31,8 @@ static inline int64_t narrow_steps(int32_t a_top, int32_t w_bits) { return (INT1
 // scratch and stay in the first level while the strips pass.
 enum {
     BLOCK_BYTES = 16384,    // of one panel's unpacked weights: half of a 32 KiB first-level cache
-    CHUNK_BYTES = 1 << 18,  // of a chunk's activations: half of a 512 KiB second-level cache
+    CHUNK_BYTES = 1 << 18,  // of a chunk's activations for each panel of a tile: half of a 512 KiB second-level cache, or of the 1 MiB and
+                            // more that processors with 512-bit products have
     LEAST_CHUNK = 96,       // rows, however long: unpacking must be spread over enough of them
     LARGEST_CHUNK = 512,    // rows, however short: their accumulators take 64 bytes a panel
     BLOCK_PREFIX = 64,      // before a block's unpacked weights: what a kernel knows of each channel of it
@@ -54,7 +55,7 @@ typedef struct {
 // `element`: bytes of an unpacked code, 1 or 2; `panels`: of a tile.
 static inline p4q_gemm_blocks gemm_blocks(int64_t m, int64_t k, int64_t element, int64_t panels) {
     int64_t row = larger(round_up(k, GROUPED_INPUTS), GROUPED_INPUTS);
-    int64_t most = smaller(LARGEST_CHUNK, larger(LEAST_CHUNK, CHUNK_BYTES / (row * element)));
+    int64_t most = smaller(LARGEST_CHUNK, larger(LEAST_CHUNK, CHUNK_BYTES * panels / (row * element)));
     int64_t chunks = larger(1, (m + most - 1) / most);
     int64_t longest = BLOCK_BYTES / (P4Q_PANEL * element), blocks = (row + longest - 1) / longest;
     p4q_gemm_blocks b;
@@ -71,7 +72,7 @@ static inline p4q_gemm_blocks gemm_blocks(int64_t m, int64_t k, int64_t element,
 // Scratch for every problem no larger than m and k: a smaller one may be cut into other blocks, none of them larger than these.
 static inline int64_t gemm_scratch_bound(int64_t m, int64_t k, int64_t element, int64_t panels) {
     int64_t row = larger(round_up(k, GROUPED_INPUTS), GROUPED_INPUTS) * element, rows = smaller(m, LARGEST_CHUNK);
-    int64_t a = larger(smaller(rows, LEAST_CHUNK) * row, smaller(rows * row, CHUNK_BYTES));
+    int64_t a = larger(smaller(rows, LEAST_CHUNK) * row, smaller(rows * row, CHUNK_BYTES * panels));
     int64_t each = P4Q_PANEL * panels * (int64_t)sizeof(int32_t) + (int64_t)sizeof(int32_t);
     return round_up(a, 64) + BLOCK_PREFIX + BLOCK_BYTES * panels + round_up(rows * each, 64) + 128;
 }

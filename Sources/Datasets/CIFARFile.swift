@@ -6,9 +6,6 @@
 /// Labels are the names in `batches.meta.txt` or `fine_label_names.txt` beside the file, one a line; without it, numbers.
 /// Source: https://www.cs.toronto.edu/~kriz/cifar.html
 struct CIFARFile {
-    private static let side = 32
-    private static let plane = side * side
-
     private let file: InputFile
     private let labelBytes: Int
     private let names: [String]
@@ -19,7 +16,7 @@ struct CIFARFile {
         guard path.hasSuffix(".bin") else { return nil }
         file = try InputFile(path)
         let folder = path.lastIndex(of: UInt8(ascii: "/")).map { Array(path[...$0]) } ?? []
-        let (size, pixels) = (file.size, 3 * Self.plane)
+        let (size, pixels) = (file.size, CIFARImage.samples)
         if size > 0 && size % (pixels + 1) == 0 {
             labelBytes = 1
             names = Self.names(folder + Array("batches.meta.txt".utf8))
@@ -33,22 +30,13 @@ struct CIFARFile {
 
     /// The next image; nil at the end.
     mutating func next() throws(DatasetError) -> DatasetItem? {
-        let record = try file.read(labelBytes + 3 * Self.plane)
+        let record = try file.read(labelBytes + CIFARImage.samples)
         guard !record.isEmpty else { return nil }
-        guard record.count == labelBytes + 3 * Self.plane else {
+        guard record.count == labelBytes + CIFARImage.samples else {
             throw .unreadable(path: file.name, reason: "it became shorter while it was read")
         }
         defer { index += 1 }
-        let label = Int(record[labelBytes - 1])
-        let pixels = record[labelBytes...]
-        var rows: [UInt8] = []
-        rows.reserveCapacity(3 * Self.plane)
-        for place in 0..<Self.plane {
-            for channel in 0..<3 { rows.append(pixels[pixels.startIndex + channel * Self.plane + place]) }
-        }
-        return DatasetItem(
-            id: "\(file.name)#\(index)", label: label < names.count ? names[label] : "\(label)",
-            content: .loaded(StoredPNG.encode(rgb: rows, width: Self.side, height: Self.side)))
+        return CIFARImage.item(file.name, index, label: Int(record[labelBytes - 1]), names, record[labelBytes...])
     }
 
     private static func names(_ path: [UInt8]) -> [String] {

@@ -1,16 +1,18 @@
 /// The images that a list of files, folders and tar archives stands for, one at a time, in a fixed order.
 ///
-/// - A file is an image, whatever its name; `FILE.tar` is an archive (`TarShard`), and `FILE.bin` may be one of CIFAR's (`CIFARFile`).
+/// - A file is an image, whatever its name; `FILE.tar` is an archive (`TarShard`); `FILE.bin` may be one of CIFAR's (`CIFARFile`), and so
+///   may a pickle, whatever its name (`CIFARPickle`).
 /// - A folder stands for the `.png`, `.jpg` and `.jpeg` files in it and below, in the order of their paths (`FolderWalk`).
 /// - `-` stands for standard input, which has one of these a line.
 ///
-/// Holds one image in memory at a time; of an archive a few.
+/// Holds one image in memory at a time; of an archive a few, of a pickle all.
 package final class ImageSource {
     private enum Current {
         case nothing
         case folder(FolderWalk)
         case shard(TarShard)
         case cifar(CIFARFile)
+        case pickle(CIFARPickle)
     }
 
     private var inputs: [[UInt8]]
@@ -63,6 +65,10 @@ package final class ImageSource {
             current = .nothing
             defer { current = .cifar(file) }
             return try file.next()
+        case .pickle(var file):
+            current = .nothing
+            defer { current = .pickle(file) }
+            return file.next()
         }
     }
 
@@ -97,6 +103,10 @@ package final class ImageSource {
             }
             if let cifar = try CIFARFile(path) {
                 current = .cifar(cifar)
+                return nil
+            }
+            if let pickle = try CIFARPickle(path) {
+                current = .pickle(pickle)
                 return nil
             }
             return DatasetItem(id: name, label: nil, content: .file(path: path, limit: limit))

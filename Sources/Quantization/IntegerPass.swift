@@ -101,7 +101,8 @@ struct IntegerPass {
     }
 
     /// From so many rows of each thread on, threads share a product by rows: each copies its own only, and reads all weights, as often as
-    /// it would half of them for twice the rows. Fewer rows are shared by panels: then every weight is read once.
+    /// it would half of them for twice the rows. Fewer rows are shared by panels: then every weight is read once. So are products with
+    /// narrow weights, which whoever reads them unpacks.
     private static let leastRowsOfThread = 128
 
     /// Products of the same rows with several weights; rows, or all their panels together, are spread over the pool.
@@ -110,7 +111,8 @@ struct IntegerPass {
         let total = panels.reduce(0, +)
         let inputs = products.map(\.layer.weight.inputs).max() ?? 0
         let scratch = gemm.scratchByteCount(rows: rows, inputs: inputs)
-        if pool.threads > 1, rows >= pool.threads * Self.leastRowsOfThread {
+        let isUnpacked = products.allSatisfy { $0.layer.weight.bits.rawValue == 8 }
+        if isUnpacked, pool.threads > 1, rows >= pool.threads * Self.leastRowsOfThread {
             return inParts(rows, scratch: scratch) { part, scratch in
                 for product in products { multiply(input, rows, product, part, nil, scratch) }
             }

@@ -30,7 +30,8 @@ package struct IntegerGEMM: Sendable {
     /// - Precondition: `activations.columns == weights.inputs`.
     package func multiply(
         _ activations: CodeMatrix, _ weights: PackedMatrix, channels: ChannelScales, to output: ProductOutput, stride: Int,
-        rows: Range<Int>? = nil, panels: Range<Int>? = nil, scratch: UnsafeMutableRawPointer, epilogueTicks: UnsafeMutablePointer<Int64>? = nil
+        rows: Range<Int>? = nil, panels: Range<Int>? = nil, scratch: UnsafeMutableRawPointer,
+        epilogueTicks: UnsafeMutablePointer<Int64>? = nil
     ) {
         precondition(
             activations.columns == weights.inputs,
