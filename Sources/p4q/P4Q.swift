@@ -27,6 +27,7 @@ struct P4Q: AsyncParsableCommand {
 
     static func main() async {
         ignoreBrokenPipes()
+        restartWithBetterBLAS()
         do {
             var command = try await CommandLineReading.process.command()
             if var asynchronous = command as? any AsyncParsableCommand {

@@ -78,6 +78,14 @@ import Testing
         #expect(try await Program.run(["--generate-completion-script", "bash"]).output.contains("classify"))
     }
 
+    /// This processor may be one that OpenBLAS knows: then there is nothing to do, and only the second half can fail.
+    @Test func `OpenBLAS has vectors where the processor has them, unless it is told otherwise`() async throws {
+        let kernels = try await Program.run(["kernels"]).output
+        let blas = try #require(kernels.split(separator: "\n").last { $0.hasPrefix("BLAS") })
+        if !kernels.contains("avx2          -") { #expect(!blas.contains("Prescott") && !blas.contains("Barcelona"), "\(blas)") }
+        #expect(try await Program.run(["kernels"], environment: ["OPENBLAS_CORETYPE": "Prescott"]).output.contains("Prescott"))
+    }
+
     @Test(.enabled(if: ProcessInfo.processInfo.environment["P4Q_PYTHON"] != nil, "P4Q_PYTHON names no Python with pyzmq and protobuf"))
     func `the Python examples feed a worker and read its results`() async throws {
         let python = try #require(ProcessInfo.processInfo.environment["P4Q_PYTHON"])
