@@ -75,6 +75,9 @@ package struct AnswerBatch: Sendable {
         self.answers = answers
     }
 
+    /// The results alone, as they go to who knows no leases.
+    package var resultBatch: ResultBatch { ResultBatch(id: id, worker: worker, results: answers.compactMap(\.result)) }
+
     /// The envelope frames that together hold all answers. A result that can't be sent is sent as a failure that says so.
     package func encode() throws(MessageError) -> [[UInt8]] {
         let checks = FieldChecks(item: "the answers")

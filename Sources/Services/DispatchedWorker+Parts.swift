@@ -12,6 +12,8 @@ extension DispatchedWorker {
             var lanes: [WorkerLane] = []
             var isStopping = false
             var echo: UInt64 = 0
+            /// Of jobs that came without a lease.
+            var count: UInt64 = 0
             var lastDone = ContinuousClock.now
         }
 
@@ -20,11 +22,13 @@ extension DispatchedWorker {
         let waiting = BoundedQueue<(lane: Int, request: WorkerLane.Request)>(limit: 64)
         private let state = Mutex(State())
         private let worker: String
+        private let broker: WorkerBroker
         let canary: Canary?
         private let logger: Logger
 
-        init(worker: String, canary: Canary?, logger: Logger) {
+        init(worker: String, broker: WorkerBroker, canary: Canary?, logger: Logger) {
             self.worker = worker
+            self.broker = broker
             self.canary = canary
             self.logger = logger
             ledger = LeaseLedger(worker: worker)
@@ -73,6 +77,15 @@ extension DispatchedWorker {
             }
         }
 
+        /// What names a job here that has no lease.
+        private func makeLease() -> [UInt8] {
+            let number = state.withLock { state in
+                state.count += 1
+                return state.count
+            }
+            return withUnsafeBytes(of: number.bigEndian, Array.init)
+        }
+
         private func finish(_ lease: [UInt8], _ result: JobResult?) {
             guard let (lane, answer) = ledger.finish(lease, result) else { return }
             lanes[lane].send(answer)
@@ -84,25 +97,34 @@ extension DispatchedWorker {
                 do throws(MessageError) {
                     guard let envelope = request.body.first else { throw .emptyBatch }
                     let batch = try ReceivedJobBatch(
-                        envelope: envelope.bytes, payloadSizes: request.body.dropFirst().map(\.count), isLeased: true)
+                        envelope: envelope.bytes, payloadSizes: request.body.dropFirst().map(\.count), isLeased: broker.isDispatcher)
                     feed(batch, request, lane)
                 } catch {
-                    logger.error("a leased batch can't be read", metadata: ["error": "\(error)"])
+                    logger.error("a batch can't be read", metadata: ["error": "\(error)"])
+                    if !broker.isDispatcher { refuse(request, lane, error) }
                 }
             }
         }
 
+        /// Another maker's broker waits for an answer, whatever it has sent.
+        private func refuse(_ request: WorkerLane.Request, _ lane: Int, _ reason: MessageError) {
+            let result = JobResult(id: "batch", outcome: .failed(reason.failure), worker: worker)
+            let answers = AnswerBatch(id: "", worker: worker, answers: [(lease: makeLease(), result: result)])
+            lanes[lane].send(LeaseLedger.Answer(client: request.client, batch: answers, leases: []))
+        }
+
         private func feed(_ batch: ReceivedJobBatch, _ request: WorkerLane.Request, _ lane: Int) {
             let leases = batch.entries.map { entry in
+                guard broker.isDispatcher else { return makeLease() }
                 switch entry {
-                case .success(let job): job.lease
-                case .failure(let rejected): rejected.lease
+                case .success(let job): return job.lease
+                case .failure(let rejected): return rejected.lease
                 }
             }
             ledger.open(LeaseLedger.Batch(name: batch.id, client: request.client, leases: leases), lane: lane)
             if batch.isAlone { announce(leases, lane) }
             for (index, entry) in batch.entries.enumerated() {
-                if isStopping {
+                if isStopping, broker.isDispatcher {
                     finish(leases[index], nil)
                     continue
                 }

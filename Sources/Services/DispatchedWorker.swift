@@ -11,6 +11,7 @@ package struct DispatchedWorker: Service {
     /// Where it works.
     package struct Settings: Sendable {
         package var dispatcher: Endpoint
+        package var broker = WorkerBroker.p4q
         package var socketOptions = SocketOptions()
         /// The service it serves: `classify`, or `classify/MODEL`.
         package var service = "classify"
@@ -49,7 +50,7 @@ package struct DispatchedWorker: Service {
         self.settings = settings
         self.logger = logger
         self.context = context
-        let parts = Parts(worker: settings.worker, canary: settings.canary, logger: logger)
+        let parts = Parts(worker: settings.worker, broker: settings.broker, canary: settings.canary, logger: logger)
         self.parts = parts
         parts.pipeline = try pipeline { parts.deliver($0) }
     }
@@ -65,7 +66,7 @@ package struct DispatchedWorker: Service {
         for index in 0..<settings.lanes {
             let lane = WorkerLane.Settings(
                 endpoint: settings.dispatcher, options: settings.socketOptions, service: settings.service, info: info,
-                heartbeat: settings.heartbeat)
+                heartbeat: settings.heartbeat, broker: settings.broker)
             lanes.append(
                 try WorkerLane(settings: lane, context: context, logger: logger) { [parts] request in
                     _ = parts.waiting.tryPut((index, request))
@@ -113,7 +114,7 @@ package struct DispatchedWorker: Service {
     /// Whether the dispatcher was heard lately on every connection.
     package var isHeard: Bool {
         let lanes = parts.lanes
-        return !lanes.isEmpty && lanes.allSatisfy { $0.silence < settings.heartbeat * 3 }
+        return !lanes.isEmpty && lanes.allSatisfy { $0.silence < settings.heartbeat * settings.broker.liveness }
     }
 
     var canary: Canary? { settings.canary }

@@ -5,7 +5,8 @@ internal import Transport
 
 /// One connection of a worker to its dispatcher, with one batch in flight: a DEALER on a thread of its own that speaks Majordomo.
 ///
-/// It reconnects by itself, with growing waits. Answers are kept until the dispatcher has them, and sent again after a reconnection.
+/// It reconnects by itself, with growing waits. Answers are kept until the dispatcher has them, and sent again after a reconnection; another maker's
+/// broker acknowledges nothing, so what is sent to it is gone.
 final class WorkerLane: Sendable {
     /// What a lane needs to know.
     struct Settings: Sendable {
@@ -13,11 +14,11 @@ final class WorkerLane: Sendable {
         var options: SocketOptions
         var service: String
         var info: PeerInfo
-        /// Three silent ones end the connection.
+        /// `broker.liveness` silent ones end the connection.
         var heartbeat: Duration = .seconds(1)
         /// How long a stopping lane waits for receipts.
         var farewell: Duration = .seconds(5)
-        var dialect = Majordomo.Dialect.standard(.v02)
+        var broker = WorkerBroker.p4q
     }
 
     /// A batch as it came.
@@ -100,6 +101,8 @@ final class WorkerLane: Sendable {
         /// Nil: say READY at once.
         var readyAt: ContinuousClock.Instant? = .now
         var isReady = false
+        /// A request came that is not answered: some brokers send no heartbeats then.
+        var isBusy = false
         var backoff = Duration.milliseconds(100)
     }
 
@@ -114,11 +117,13 @@ final class WorkerLane: Sendable {
                     return (mail.answers, mail.heartbeat, mail.isStopping, mail.mayLeave)
                 }
                 for answer in answers {
-                    unacknowledged.append(answer)
+                    if settings.broker.isDispatcher { unacknowledged.append(answer) }
                     if connection.isReady { try send(answer, connection.socket) }
+                    connection.isBusy = false
                 }
                 if let heartbeat, connection.isReady {
-                    try send(.heartbeat(info: try Frame(try heartbeat.encode())), connection.socket)
+                    let info = settings.broker.isDispatcher ? try Frame(try heartbeat.encode()) : nil
+                    try send(.heartbeat(info: info), connection.socket)
                 }
                 if mayLeave {
                     leaveBy = leaveBy ?? .now + settings.farewell
@@ -129,7 +134,10 @@ final class WorkerLane: Sendable {
                 }
                 if let at = connection.readyAt, at <= .now { try introduce(&connection, unacknowledged, isStopping: isStopping) }
                 try receive(&connection, &unacknowledged)
-                if ContinuousClock.now - connection.heard > settings.heartbeat * 3 { try reconnect(&connection, context) }
+                let isAwaited = settings.broker.isDispatcher || !connection.isBusy
+                if isAwaited, ContinuousClock.now - connection.heard > settings.heartbeat * settings.broker.liveness {
+                    try reconnect(&connection, context)
+                }
                 try thread.wait(for: .reading, of: connection.socket, timeout: .milliseconds(connection.readyAt == nil ? 250 : 50))
             }
         } catch {
@@ -141,7 +149,12 @@ final class WorkerLane: Sendable {
     private func introduce(_ connection: inout Connection, _ answers: [LeaseLedger.Answer], isStopping: Bool) throws {
         connection.readyAt = nil
         for answer in answers { try send(answer, connection.socket) }
-        if !isStopping { try send(.ready(service: settings.service, info: try Frame(try settings.info.encode())), connection.socket) }
+        let info = settings.broker.isDispatcher ? try Frame(try settings.info.encode()) : nil
+        if !isStopping, try !send(.ready(service: settings.service, info: info), connection.socket) {
+            // Not connected yet. A broker need not answer the heartbeats of a worker that it never heard of.
+            connection.readyAt = .now + .milliseconds(50)
+            return
+        }
         connection.isReady = true
         connection.heard = .now
     }
@@ -160,6 +173,7 @@ final class WorkerLane: Sendable {
             switch message {
             case .request(let client, let body):
                 connection.backoff = .milliseconds(100)
+                connection.isBusy = true
                 onRequest(Request(client: client, body: body, received: .now))
             case .heartbeat(let info):
                 guard let info, let beat = try? HeartbeatInfo(frame: info.bytes) else { continue }
@@ -185,16 +199,20 @@ final class WorkerLane: Sendable {
 
     private func send(_ answer: LeaseLedger.Answer, _ socket: Socket) throws {
         var body: [Frame] = []
-        for envelope in try answer.batch.encode() { body.append(try Frame(envelope)) }
+        let envelopes = settings.broker.isDispatcher ? try answer.batch.encode() : try answer.batch.resultBatch.encode()
+        for envelope in envelopes { body.append(try Frame(envelope)) }
         try send(.final(client: answer.client, body: body), socket)
     }
 
-    /// What can't be sent now is sent again after the reconnection that follows: a dispatcher that takes nothing is soon silent.
-    private func send(_ message: Majordomo.ToBroker, _ socket: Socket) throws {
+    /// False if it can't be sent now; it is sent again after the reconnection that follows: a dispatcher that takes nothing is soon silent.
+    @discardableResult
+    private func send(_ message: Majordomo.ToBroker, _ socket: Socket) throws -> Bool {
         do throws(TransportError) {
-            try socket.send(try Majordomo.fromWorker(message, settings.dialect), timeout: .zero)
+            try socket.send(try Majordomo.fromWorker(message, settings.broker.dialect), timeout: .zero)
+            return true
         } catch {
             guard case .timedOut = error else { throw error }
+            return false
         }
     }
 }

@@ -12,11 +12,14 @@ package final class DispatcherClient {
     }
 
     private let socket: Socket
-    private let dialect = Majordomo.Dialect.standard(.v02)
+    private let dialect: Majordomo.Dialect
     private let endpoint: Endpoint
 
-    package init(to endpoint: Endpoint, in context: ZeroMQContext, options: SocketOptions) throws(TransportError) {
+    package init(
+        to endpoint: Endpoint, in context: ZeroMQContext, options: SocketOptions, dialect: Majordomo.Dialect = .standard(.v02)
+    ) throws(TransportError) {
         self.endpoint = endpoint
+        self.dialect = dialect
         socket = try Socket(.dealer, in: context, options: options)
         try socket.attach(endpoint)
     }
@@ -44,7 +47,7 @@ package final class DispatcherClient {
         let end = ContinuousClock.now + timeout
         try send(service, frames, timeout: timeout)
         while let reply = try receive(timeout: max(ContinuousClock.now.duration(to: end), .zero)) {
-            if reply.service == service, reply.isFinal { return reply.body.map(\.bytes) }
+            if reply.service == service || dialect.sharesNumbers, reply.isFinal { return reply.body.map(\.bytes) }
         }
         throw .timedOut(endpoint: endpoint.address)
     }

@@ -18,7 +18,9 @@ struct Worker: AsyncParsableCommand {
             A job is a message of an envelope (p4q.v1.JobBatch) and one frame an image. SIGTERM stops listening, finishes what is held, and \
             ends; a second one ends at once.
 
-            With --dispatcher, jobs are leased from a dispatcher and answered to it: what a killed worker holds runs again elsewhere.
+            With --dispatcher, jobs are leased from a dispatcher and answered to it: what a killed worker holds runs again elsewhere. With \
+            --broker, the dispatcher is another maker's Majordomo broker: it passes a JobBatch and its images here and the ResultBatch back, \
+            and what it or a killed worker holds is lost.
             """)
 
     @OptionGroup var modelOptions: ModelOptions
@@ -30,6 +32,9 @@ struct Worker: AsyncParsableCommand {
 
     @Option(name: .long, help: "With --dispatcher: the service to work for, classify or classify/NAME.")
     var service = "classify"
+
+    @Option(name: .long, help: "With --dispatcher: whose broker it is.")
+    var broker = WorkerBroker.p4q
 
     @Option(name: .long, help: "With --dispatcher: batches that are here at a time, the one that is computed included.")
     var lanes = 2
@@ -69,6 +74,12 @@ struct Worker: AsyncParsableCommand {
         if batchWait < 0 || flushSeconds < 0 { throw ValidationError("waiting times can't be negative") }
         if let decodeThreads, decodeThreads < 1 { throw ValidationError("--decode-threads must be at least 1") }
         if lanes < 1 || lanes > 16 { throw ValidationError("--lanes is 1 to 16") }
+        if broker != .p4q, dispatcherOptions.dispatcher == nil {
+            throw ValidationError("--broker needs --dispatcher, the broker's endpoint")
+        }
+        if broker != .p4q, !followOptions.trust.isEmpty {
+            throw ValidationError("releases come from p4q's dispatcher: --trust goes without --broker")
+        }
         if pull.isEmpty || push.isEmpty { throw ValidationError("--pull and --push need an endpoint each") }
     }
 
@@ -100,6 +111,7 @@ struct Worker: AsyncParsableCommand {
             var settings = DispatchedWorker.Settings(dispatcher: dispatcher, worker: pipelineSettings.worker)
             settings.socketOptions = try dispatcherOptions.socketOptions()
             settings.socketOptions.maxFrameBytes = imageOptions.maxBytes + 64 << 10
+            settings.broker = broker
             settings.service = service
             settings.lanes = lanes
             settings.batchItems = min(batchMax, MessageLimits.itemsPerBatch)
@@ -192,3 +204,5 @@ enum ServiceRunner {
         try await group.run()
     }
 }
+
+extension WorkerBroker: ExpressibleByArgument {}
