@@ -49,6 +49,7 @@ struct ArrayPickle {
     private var memo: [Int: Value] = [:]
     private var containers: [[Value]] = []
     private var values = 0
+    private var decodedBytes = 0
 
     init(_ bytes: [UInt8], file: String) {
         self.bytes = bytes
@@ -231,7 +232,7 @@ struct ArrayPickle {
         return .global(global)
     }
 
-    private func result(of callable: Global, _ arguments: [Value]) throws(DatasetError) -> Value {
+    private mutating func result(of callable: Global, _ arguments: [Value]) throws(DatasetError) -> Value {
         switch callable {
         case .reconstruct: return .array(shape: [], [])
         case .dtype:
@@ -281,8 +282,11 @@ struct ArrayPickle {
         return .array(shape: extents, content)
     }
 
-    /// The bytes that a text's characters below 256 stand for: how Python 3 writes bytes in protocol 2.
-    private func latin1(_ text: ArraySlice<UInt8>) throws(DatasetError) -> ArraySlice<UInt8> {
+    /// The bytes that a text's characters below 256 stand for: how Python 3 writes bytes in protocol 2. All together are no more than the file,
+    /// so that a text that is recalled again and again can't fill the memory.
+    private mutating func latin1(_ text: ArraySlice<UInt8>) throws(DatasetError) -> ArraySlice<UInt8> {
+        decodedBytes += text.count
+        guard decodedBytes <= bytes.count else { throw refused("more decoded bytes than the file has") }
         var content: [UInt8] = []
         content.reserveCapacity(text.count)
         for scalar in String(decoding: text, as: UTF8.self).unicodeScalars {

@@ -1,7 +1,7 @@
 /// The images that a list of files, folders and tar archives stands for, one at a time, in a fixed order.
 ///
 /// - A file is an image, whatever its name; `FILE.tar` is an archive (`TarShard`); `FILE.bin` may be one of CIFAR's (`CIFARFile`), and so
-///   may a pickle, whatever its name (`CIFARPickle`).
+///   may a pickle, whose name is no image's (`CIFARPickle`).
 /// - A folder stands for the `.png`, `.jpg` and `.jpeg` files in it and below, in the order of their paths (`FolderWalk`).
 /// - `-` stands for standard input, which has one of these a line.
 ///
@@ -87,7 +87,8 @@ package final class ImageSource {
     /// A file is an item at once; what has many becomes the current one.
     private func begin(_ path: [UInt8]) throws(DatasetError) -> DatasetItem? {
         let name = String(decoding: path, as: UTF8.self)
-        switch PathKind(path) {
+        let kind = PathKind(path)
+        switch kind {
         case nil:
             throw .unreadable(path: name, reason: InputFile.reason)
         case .folder:
@@ -105,7 +106,8 @@ package final class ImageSource {
                 current = .cifar(cifar)
                 return nil
             }
-            if let pickle = try CIFARPickle(path) {
+            // Only files are looked into: a pipe gives its bytes once. And no image is opened twice for it.
+            if kind == .file, !path.isImageName, let pickle = try CIFARPickle(path) {
                 current = .pickle(pickle)
                 return nil
             }

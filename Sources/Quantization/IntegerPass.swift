@@ -114,22 +114,25 @@ struct IntegerPass {
         let isUnpacked = products.allSatisfy { $0.layer.weight.bits.rawValue == 8 }
         if isUnpacked, pool.threads > 1, rows >= pool.threads * Self.leastRowsOfThread {
             return inParts(rows, scratch: scratch) { part, scratch in
-                for product in products { multiply(input, rows, product, part, nil, scratch) }
+                for product in products { multiply(input, rows, product, part: part, panels: nil, scratch) }
             }
         }
         inParts(total, scratch: scratch) { part, scratch in
             var first = 0
             for (index, product) in products.enumerated() {
                 let own = part.clamped(to: first..<first + panels[index])
-                if !own.isEmpty { multiply(input, rows, product, nil, own.lowerBound - first..<own.upperBound - first, scratch) }
+                if !own.isEmpty {
+                    multiply(input, rows, product, part: nil, panels: own.lowerBound - first..<own.upperBound - first, scratch)
+                }
                 first += panels[index]
             }
         }
     }
 
+    /// One of them: the rows of `part` and the channels of `panels`, all where nil.
     private func multiply(
-        _ input: UnsafePointer<UInt8>, _ rows: Int, _ product: (layer: QuantizedDense, output: ProductOutput), _ part: Range<Int>?,
-        _ panels: Range<Int>?, _ scratch: UnsafeMutableRawPointer
+        _ input: UnsafePointer<UInt8>, _ rows: Int, _ product: (layer: QuantizedDense, output: ProductOutput), part: Range<Int>?,
+        panels: Range<Int>?, _ scratch: UnsafeMutableRawPointer
     ) {
         let weight = product.layer.weight
         let matrix = CodeMatrix(input, stride: weight.inputs, rows: rows, columns: weight.inputs, meaning: product.layer.input)

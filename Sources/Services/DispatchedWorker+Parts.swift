@@ -109,7 +109,7 @@ extension DispatchedWorker {
         /// Another maker's broker waits for an answer, whatever it has sent.
         private func refuse(_ request: WorkerLane.Request, _ lane: Int, _ reason: MessageError) {
             let result = JobResult(id: "batch", outcome: .failed(reason.failure), worker: worker)
-            let answers = AnswerBatch(id: "", worker: worker, answers: [(lease: makeLease(), result: result)])
+            let answers = AnswerBatch(id: "", worker: worker, answers: [(lease: [], result: result)])
             lanes[lane].send(LeaseLedger.Answer(client: request.client, batch: answers, leases: []))
         }
 

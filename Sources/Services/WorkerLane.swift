@@ -118,7 +118,12 @@ final class WorkerLane: Sendable {
                 }
                 for answer in answers {
                     if settings.broker.isDispatcher { unacknowledged.append(answer) }
-                    if connection.isReady { try send(answer, connection.socket) }
+                    let isSent = try connection.isReady && send(answer, connection.socket)
+                    if !isSent, !settings.broker.isDispatcher {
+                        logger.warning(
+                            "an answer is lost: its broker is gone, and who asked must ask again",
+                            metadata: ["batch.id": "\(answer.batch.id)"])
+                    }
                     connection.isBusy = false
                 }
                 if let heartbeat, connection.isReady {
@@ -197,11 +202,12 @@ final class WorkerLane: Sendable {
         connection = Connection(socket: socket, readyAt: .now + connection.backoff, backoff: min(connection.backoff * 2, .seconds(5)))
     }
 
-    private func send(_ answer: LeaseLedger.Answer, _ socket: Socket) throws {
+    @discardableResult
+    private func send(_ answer: LeaseLedger.Answer, _ socket: Socket) throws -> Bool {
         var body: [Frame] = []
         let envelopes = settings.broker.isDispatcher ? try answer.batch.encode() : try answer.batch.resultBatch.encode()
         for envelope in envelopes { body.append(try Frame(envelope)) }
-        try send(.final(client: answer.client, body: body), socket)
+        return try send(.final(client: answer.client, body: body), socket)
     }
 
     /// False if it can't be sent now; it is sent again after the reconnection that follows: a dispatcher that takes nothing is soon silent.

@@ -63,8 +63,7 @@ package enum BLAS {
     package static var betterCoreType: String? {
         let beforeAVX2: Set = [
             "generic", "prescott", "core2", "penryn", "dunnington", "nehalem", "atom", "nano", "sandybridge", "athlon", "opteron",
-            "barcelona",
-            "bobcat", "bulldozer", "piledriver", "steamroller", "opteron_sse3",
+            "opteron_sse3", "barcelona", "bobcat", "bulldozer", "piledriver", "steamroller",
         ]
         guard InstructionSet.avx2.isSupported, let name = openblas_get_corename(), beforeAVX2.contains(String(cString: name).lowercased())
         else {

@@ -80,6 +80,18 @@ struct CIFARPickleTests {
         }
     }
 
+    /// A pipe gives its bytes once: who looks into it first leaves nothing.
+    @Test func `an image that comes through a pipe is whole`() throws {
+        let folder = try TestFolder()
+        let pipe = folder.path + "/pipe"
+        try #require(mkfifo(pipe, 0o600) == 0)
+        let content = (0..<100_000).map { UInt8(truncatingIfNeeded: $0) }
+        let writer = Thread { try? FileHandle(forWritingAtPath: pipe)?.write(contentsOf: Data(content)) }
+        writer.start()
+        let found = Collected(ImageSource([pipe]))
+        #expect(found.errors.isEmpty && found.ids == [pipe] && found.bytes == [content])
+    }
+
     @Test(.enabled(if: python != nil, "P4Q_PYTHON names no Python with NumPy"), arguments: [2, 3, 4, 5])
     func `what Python 3 and NumPy pickle is read`(protocolVersion: Int) throws {
         let folder = try TestFolder()

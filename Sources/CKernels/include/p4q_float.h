@@ -1,5 +1,6 @@
 // Float kernels whose result is defined down to the last bit: 16 virtual lanes, a fixed reduction tree, one rounding where one is written,
-// one polynomial each; no libm, no compiler contraction. `float_scalar.c` is the definition; the other instruction sets give its bits.
+// one polynomial each; no libm, no compiler contraction. `float_scalar.c` is the definition; the other instruction sets give its bits, of a
+// NaN only that it is one.
 //
 // Reductions over a row of n elements: lane j (0..15) takes elements j, j + 16, j + 32, ... in that order; elements past n count as 0 (sums)
 // or -inf (maximum). Then lane j takes lane j + 8 (j < 8), j + 4, j + 2, j + 1.

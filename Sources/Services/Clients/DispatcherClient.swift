@@ -15,6 +15,7 @@ package final class DispatcherClient {
     private let dialect: Majordomo.Dialect
     private let endpoint: Endpoint
 
+    /// - Parameter dialect: how the broker frames its messages; p4q's own dispatcher takes any.
     package init(
         to endpoint: Endpoint, in context: ZeroMQContext, options: SocketOptions, dialect: Majordomo.Dialect = .standard(.v02)
     ) throws(TransportError) {
