@@ -1,26 +1,51 @@
 internal import DequeModule
 
 /// What was written lately, so that it need not be read again: by number, bounded in bytes, the oldest go first.
+///
+/// Numbers ascend, nearly without gaps, so a value's place follows from its number.
 struct ContentCache<Value: Sendable>: Sendable {
-    private var values: [UInt64: Value] = [:]
-    private var order = Deque<(number: UInt64, bytes: Int)>()
+    private struct Entry {
+        var value: Value?
+        let bytes: Int
+    }
+
+    private var entries = Deque<Entry>()
+    /// The first entry's number.
+    private var first: UInt64 = 0
     private var bytes = 0
     let limit: Int
 
+    /// What is jumped over costs an entry each; beyond this many, what lies before them is dropped instead.
+    private static var longestGap: UInt64 { 4096 }
+
     init(limit: Int) { self.limit = limit }
 
-    subscript(number: UInt64) -> Value? { values[number] }
+    private func place(_ number: UInt64) -> Int? {
+        number >= first && number - first < UInt64(entries.count) ? Int(number - first) : nil
+    }
 
+    subscript(number: UInt64) -> Value? { place(number).flatMap { entries[$0].value } }
+
+    /// - Precondition: none of a larger number was inserted before.
     mutating func insert(_ value: Value, _ number: UInt64, bytes size: Int) {
-        guard size <= limit / 4, values.updateValue(value, forKey: number) == nil else { return }
-        order.append((number, size))
+        guard size <= limit / 4, place(number) == nil else { return }
+        let end = first + UInt64(entries.count)
+        if entries.isEmpty || number < end || number - end > Self.longestGap {
+            entries.removeAll(keepingCapacity: true)
+            (first, bytes) = (number, 0)
+        } else {
+            for _ in end..<number { entries.append(Entry(value: nil, bytes: 0)) }
+        }
+        entries.append(Entry(value: value, bytes: size))
         bytes += size
-        while bytes > limit, let oldest = order.popFirst() {
-            values.removeValue(forKey: oldest.number)
+        while bytes > limit, let oldest = entries.popFirst() {
+            first += 1
             bytes -= oldest.bytes
         }
     }
 
     /// Its bytes count until its turn to go has come.
-    mutating func remove(_ number: UInt64) { values.removeValue(forKey: number) }
+    mutating func remove(_ number: UInt64) {
+        if let place = place(number) { entries[place].value = nil }
+    }
 }

@@ -27,6 +27,9 @@ package protocol JobStore: ReleaseStore {
     /// What is known of forgotten jobs, in the order of `keys`.
     func tombstones(of keys: [JobKey], in partition: PartitionID) async throws -> [Tombstone?]
 
+    /// Makes lookups of tombstones that were there at `open` fast; may take as long as reading them all does, and lookups are right before it ends.
+    func indexTombstones(in partition: PartitionID) async throws
+
     /// What people look at: jobs, in the order of `jobs`; those that aren't kept are left out.
     func describe(_ jobs: [JobNumber], in partition: PartitionID) async throws -> [JobDescription]
 

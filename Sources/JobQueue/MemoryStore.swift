@@ -163,6 +163,9 @@ package final class MemoryStore: JobStore {
         }
     }
 
+    /// They are in memory.
+    package func indexTombstones(in _: PartitionID) {}
+
     package func tombstones(of keys: [JobKey], in id: PartitionID) async throws -> [Tombstone?] {
         partitions.withLock { partitions in
             keys.map { key in partitions[id]?.tombstones.lazy.reversed().compactMap { $0.keys[key] }.first }

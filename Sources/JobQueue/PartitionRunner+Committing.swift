@@ -8,6 +8,7 @@ extension PartitionRunner {
             group.addTask { try await self.readContents(contents) }
             group.addTask { try await self.watchStore() }
             group.addTask { try await self.forgetIDs() }
+            group.addTask { try await self.store.indexTombstones(in: self.partition) }
             defer {
                 feed.finish()
                 group.cancelAll()

@@ -207,6 +207,7 @@ extension SQLiteStore {
                 }
                 self.shared.withLock { shared in
                     shared.days = days
+                    shared.filters = shared.filters.filter { days.contains($0.key) }
                     shared.figures.tombstones = UInt64(max(count, 0))
                 }
                 return days.last.map { .milliseconds(now.milliseconds - $0 * WallTime.dayLength) } ?? .zero

@@ -250,11 +250,49 @@ extension SQLiteStore {
 
     package func tombstones(of keys: [JobKey], in partition: PartitionID) async throws -> [Tombstone?] {
         try checkPartition(partition)
-        let days = shared.withLock { $0.days }
-        guard !days.isEmpty else { return Array(repeating: nil, count: keys.count) }
-        return try await failing {
-            try await pool.read { database in try keys.map { try Self.tombstone($0, days, database) } }
+        let candidates = shared.withLock { shared in
+            keys.map { key in shared.days.filter { shared.filters[$0]?.mayContain(key) ?? true } }
         }
+        guard candidates.contains(where: { !$0.isEmpty }) else { return Array(repeating: nil, count: keys.count) }
+        return try await failing {
+            try await pool.read { database in
+                try zip(keys, candidates).map { try Self.tombstone($0, $1, database) }
+            }
+        }
+    }
+
+    package func indexTombstones(in partition: PartitionID) async throws {
+        try checkPartition(partition)
+        for day in shared.withLock({ shared in shared.days.filter { shared.filters[$0]?.isComplete == false } }) {
+            var last = JobKey(high: UInt64(bitPattern: .min), low: UInt64(bitPattern: .min))
+            var isComplete = false
+            while !isComplete, !Task.isCancelled, shared.withLock({ $0.filters[day] != nil && !$0.isClosed }) {
+                let page = try await failing { [last] in
+                    try await pool.read { try Self.tombstoneKeys(day, from: last, limit: Self.indexedAtOnce, $0) }
+                }
+                if let end = page.last { last = end }
+                isComplete = page.count < Self.indexedAtOnce
+                shared.withLock { shared in
+                    for key in page { shared.filters[day]?.insert(key) }
+                    if isComplete { shared.filters[day]?.isComplete = true }
+                }
+            }
+        }
+    }
+
+    private static var indexedAtOnce: Int { 8192 }
+
+    /// Keys in the table's order, from `key` on; none if the table is gone.
+    private static func tombstoneKeys(_ day: Int64, from key: JobKey, limit: Int, _ database: Database) throws -> [JobKey] {
+        guard try database.tableExists("tombstone_\(day)") else { return [] }
+        let rows = try Row.fetchCursor(
+            database, sql: "SELECT key_high, key_low FROM tombstone_\(day) WHERE (key_high, key_low) >= (?, ?) ORDER BY 1, 2 LIMIT ?",
+            arguments: [Int64(bitPattern: key.high), Int64(bitPattern: key.low), limit])
+        var keys: [JobKey] = []
+        while let row = try rows.next() {
+            keys.append(JobKey(high: UInt64(bitPattern: row.integer(0)), low: UInt64(bitPattern: row.integer(1))))
+        }
+        return keys
     }
 
     private static func tombstone(_ key: JobKey, _ days: [Int64], _ database: Database) throws -> Tombstone? {

@@ -54,6 +54,8 @@ package final class SQLiteStore: JobStore {
         var recoveringLetters: [UInt64: Bool] = [:]
         /// Days that have tombstones, newest first.
         var days: [Int64] = []
+        /// By day.
+        var filters: [Int64: TombstoneFilter] = [:]
         var wasClean = true
     }
 
@@ -124,6 +126,7 @@ package final class SQLiteStore: JobStore {
         }
         shared.withLock { shared in
             shared.days = days
+            for day in days { shared.filters[day] = TombstoneFilter(isComplete: false) }
             shared.figures.tombstones = UInt64(tombstones)
             shared.figures.deadLetters = UInt64(letters)
         }

@@ -3,7 +3,32 @@ internal import SwiftProtobuf
 
 /// The rules for the fields of one item (a job, a result, an envelope), which its errors name.
 struct FieldChecks {
-    let item: String
+    /// What tells the item from others of its kind. Put into words only for an error: most items have none.
+    private enum Mark {
+        case only
+        case place(Int)
+        case id(String)
+    }
+
+    private let kind: String
+    private let mark: Mark
+
+    /// - Parameter item: a whole name, as "the envelope".
+    init(item: String) { (kind, mark) = (item, .only) }
+
+    /// Of the item at a place in its batch.
+    init(_ kind: String, at index: Int) { (self.kind, mark) = (kind, .place(index)) }
+
+    init(_ kind: String, id: String) { (self.kind, mark) = (kind, .id(id)) }
+
+    /// The item's name in errors.
+    var item: String {
+        switch mark {
+        case .only: kind
+        case .place(let index): "\(kind) #\(index)"
+        case .id(let id): "\(kind) \(id)"
+        }
+    }
 
     /// `value` if it has 1 to `limit` bytes.
     func required(_ value: String, _ field: String, limit: Int = MessageLimits.idBytes) throws(MessageError) -> String {

@@ -52,7 +52,7 @@ extension Job {
     /// Checks everything that a program behind this door may rely on.
     init(_ wire: P4q_V1_Job, checks: FieldChecks) throws(MessageError) {
         let id = try checks.required(wire.id, "id")
-        let checks = FieldChecks(item: "job \(id)")
+        let checks = FieldChecks("job", id: id)
         guard wire.topK <= MessageLimits.predictions else {
             throw checks.invalid("top_k", "\(wire.topK) is not between 1 and \(MessageLimits.predictions)")
         }

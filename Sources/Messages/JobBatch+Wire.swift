@@ -14,7 +14,7 @@ extension JobBatch {
         var ids: Set<String> = []
         for (index, job) in jobs.enumerated() {
             let item = P4q_V1_Job(job)
-            _ = try Job(item, checks: FieldChecks(item: "job #\(index)"))
+            _ = try Job(item, checks: FieldChecks("job", at: index))
             guard ids.insert(job.id).inserted else { throw .duplicateID(job.id) }
             wire.jobs.append(item)
         }
@@ -64,7 +64,7 @@ private struct UnreadJob {
     let batch: String
     let index: Int
 
-    private var checks: FieldChecks { FieldChecks(item: "job #\(index)") }
+    private var checks: FieldChecks { FieldChecks("job", at: index) }
 
     /// What stands for an id: as much of the batch's as fits, `#` and the place.
     private var placeholder: String {

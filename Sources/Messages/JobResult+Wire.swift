@@ -93,7 +93,7 @@ extension JobResult {
     /// Checks everything that a program behind this door may rely on.
     init(_ wire: P4q_V1_Result, batchWorker: String, checks: FieldChecks) throws(MessageError) {
         let id = try checks.required(wire.id, "id")
-        let checks = FieldChecks(item: "result \(id)")
+        let checks = FieldChecks("result", id: id)
         guard wire.attempt < UInt32(Int32.max) else { throw checks.invalid("attempt", "\(wire.attempt) is out of range") }
         self.init(
             id: id,

@@ -152,7 +152,7 @@ package struct ReceivedAnswers: Sendable {
             try checks.count(answers.count + wire.answers.count, "answers", limit: MessageLimits.itemsPerBatch)
             for (index, answer) in wire.answers.enumerated() {
                 do throws(MessageError) {
-                    answers.append(try Self.read(answer, checks: FieldChecks(item: "answer #\(index)")))
+                    answers.append(try Self.read(answer, checks: FieldChecks("answer", at: index)))
                 } catch {
                     rejected.append(error)
                 }

@@ -55,7 +55,7 @@ package struct ResultBatch: Hashable, Sendable {
 
     /// `result` on the wire and its bytes, or the failure that takes its place.
     private func sendable(_ result: JobResult, index: Int) throws(MessageError) -> (P4q_V1_Result, [UInt8]) {
-        let checks = FieldChecks(item: "result #\(index)")
+        let checks = FieldChecks("result", at: index)
         do throws(MessageError) {
             let wire = P4q_V1_Result(result, batchWorker: worker)
             _ = try JobResult(wire, batchWorker: worker, checks: checks)
@@ -102,7 +102,7 @@ package struct ReceivedResultBatch: Sendable {
         var results: [JobResult] = []
         var rejected: [MessageError] = []
         for (index, bytes) in wire.results.enumerated() {
-            let checks = FieldChecks(item: "result #\(index)")
+            let checks = FieldChecks("result", at: index)
             do throws(MessageError) {
                 results.append(try JobResult(try checks.message(bytes) as P4q_V1_Result, batchWorker: worker, checks: checks))
             } catch {

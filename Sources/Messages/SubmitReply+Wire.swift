@@ -61,7 +61,7 @@ extension P4q_V1_JobReceipt {
 extension JobReceipt {
     fileprivate init(_ wire: P4q_V1_UnreadJobReceipt) throws(MessageError) {
         let id = try FieldChecks(item: "a receipt").required(wire.id, "id")
-        let checks = FieldChecks(item: "the receipt of \(id)")
+        let checks = FieldChecks("the receipt of", id: id)
         guard let verdict = Verdict(rawValue: wire.verdict) else { throw checks.invalid("verdict", "\(wire.verdict) is not known here") }
         guard let state = State(rawValue: wire.state) else { throw checks.invalid("state", "\(wire.state) is not known here") }
         var result: JobResult?

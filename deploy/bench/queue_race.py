@@ -6,13 +6,17 @@ queue_race.py --p4q PROGRAM [--seconds S] [--rounds N] [--bytes B] [--batch N] [
 A job is put in, taken by a worker, finished with a result of 200 bytes, and its result is taken by a sink and acknowledged. Every step of
 every job is on the disk before it is answered: `p4q bench queue` (synchronous=FULL), `beanstalkd -b DIR -f0`, `synchronous_commit=on`. Each
 peer gets its commands in batches of the same size. beanstalkd: five commands a job, pipelined. PostgreSQL: three transactions a batch (insert; take
-and finish; take the results), by pgbench with eight clients, rows made by the server, so that clients cost next to nothing.
+and finish; take the results), twice: `postgresql` by clients to which jobs and results really travel, as they do through p4q and beanstalkd (psycopg,
+binary arrays, `--clients` processes), and `postgresql-inside` by pgbench with eight clients and rows that the server makes and keeps to itself: no
+worker gets its job, so it is no queue, but it is what the server alone can do.
 
-Needs Debian's packages beanstalkd and postgresql. Prints a JSON line for each peer and round, and at the end the medians and their ratios to p4q's.
+Needs Debian's packages beanstalkd and postgresql and Python's psycopg[binary]. Prints a JSON line for each peer and round, and at the end the
+medians and their ratios to p4q's.
 """
 import argparse
 import glob
 import json
+import multiprocessing
 import os
 import shutil
 import socket
@@ -30,7 +34,8 @@ parser.add_argument("--rounds", type=int, default=1)
 parser.add_argument("--bytes", type=int, default=100)
 parser.add_argument("--batch", type=int, default=256)
 parser.add_argument("--folder", default=".")
-parser.add_argument("--peers", default="p4q,beanstalkd,postgresql")
+parser.add_argument("--peers", default="p4q,beanstalkd,postgresql,postgresql-inside")
+parser.add_argument("--clients", type=int, default=4, help="of postgresql")
 options = parser.parse_args()
 RESULT = b"r" * 200
 
@@ -147,7 +152,66 @@ DELETE FROM result WHERE id IN (SELECT id FROM result ORDER BY id FOR UPDATE SKI
 """
 
 
+def postgresql_client(port, number, stop, done):
+    """Puts a batch in, takes one and finishes it, takes the results of one, until it is told to stop. `done[number]`: results it has acknowledged."""
+    import psycopg
+
+    peer = psycopg.connect(host="127.0.0.1", port=port, user="race", dbname="postgres", autocommit=True, prepare_threshold=0)
+    job, count = b"j" * options.bytes, 0
+
+    def ask(text, *values):
+        return peer.execute(text, values, binary=True)
+
+    while not stop.is_set():
+        keys = [f"bench-{number}-{count + i}" for i in range(options.batch)]
+        count += options.batch
+        ask("INSERT INTO job (key, payload) SELECT * FROM unnest(%b::text[], %b::bytea[]) ON CONFLICT (key) DO NOTHING",
+            keys, [job] * options.batch)
+        with peer.transaction():
+            taken = ask("DELETE FROM job WHERE id IN (SELECT id FROM job ORDER BY id FOR UPDATE SKIP LOCKED LIMIT %b) RETURNING id, payload",
+                        options.batch).fetchall()
+            ask("INSERT INTO result SELECT * FROM unnest(%b::bigint[], %b::bytea[])", [id for id, _ in taken], [RESULT] * len(taken))
+        # A sink's results are its own when it has stored them: until the commit, they come again if it dies.
+        with peer.transaction():
+            results = ask("DELETE FROM result WHERE id IN (SELECT id FROM result ORDER BY id FOR UPDATE SKIP LOCKED LIMIT %b) "
+                          "RETURNING id, body", options.batch).fetchall()
+        done[number] += len(results)
+
+
 def postgresql(folder):
+    return with_postgresql(folder, outside_clients)
+
+
+def postgresql_inside(folder):
+    return with_postgresql(folder, pgbench)
+
+
+def outside_clients(folder, port, run, programs):
+    stop, done = multiprocessing.Event(), multiprocessing.Array("q", options.clients, lock=False)
+    clients = [multiprocessing.Process(target=postgresql_client, args=(port, number, stop, done)) for number in range(options.clients)]
+    for client in clients:
+        client.start()
+    time.sleep(min(2, options.seconds / 2))
+    before, begin = sum(done), time.monotonic()
+    time.sleep(options.seconds)
+    rate = (sum(done) - before) / (time.monotonic() - begin)
+    stop.set()
+    for client in clients:
+        client.join()
+    return rate
+
+
+def pgbench(folder, port, run, programs):
+    with open(f"{folder}/script.sql", "w") as file:
+        file.write(SCRIPT.replace("BYTES", str(options.bytes)).replace("BATCH", str(options.batch)))
+    os.chmod(f"{folder}/script.sql", 0o644)
+    done = run(f"{programs}/pgbench", "-h", "127.0.0.1", "-p", str(port), "-U", "race", "-n", "-M", "prepared", "-c", "8", "-j", "1", "-T",
+               str(max(1, round(options.seconds))), "-f", f"{folder}/script.sql", "postgres")
+    rate = next(float(line.split()[2]) for line in done.stdout.decode().splitlines() if line.startswith("tps"))
+    return rate * options.batch
+
+
+def with_postgresql(folder, measure):
     programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
     port = free_port()
     user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
@@ -161,21 +225,14 @@ def postgresql(folder):
     server = [f"{programs}/pg_ctl", "-D", f"{folder}/data", "-w", "-l", f"{folder}/log"]
     run(*server, "-o", f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c synchronous_commit=on -c fsync=on "
         "-c shared_buffers=256MB -c max_wal_size=4GB", "start")
-    connect = ["-h", "127.0.0.1", "-p", str(port), "-U", "race"]
     try:
-        run("psql", *connect, "-q", "-c", SCHEMA, "postgres")
-        with open(f"{folder}/script.sql", "w") as file:
-            file.write(SCRIPT.replace("BYTES", str(options.bytes)).replace("BATCH", str(options.batch)))
-        os.chmod(f"{folder}/script.sql", 0o644)
-        done = run(f"{programs}/pgbench", *connect, "-n", "-M", "prepared", "-c", "8", "-j", "1", "-T", str(max(1, round(options.seconds))),
-                   "-f", f"{folder}/script.sql", "postgres")
-        rate = next(float(line.split()[2]) for line in done.stdout.decode().splitlines() if line.startswith("tps"))
-        return {"jobs_per_second": round(rate * options.batch)}
+        run("psql", "-h", "127.0.0.1", "-p", str(port), "-U", "race", "-q", "-c", SCHEMA, "postgres")
+        return {"jobs_per_second": round(measure(folder, port, run, programs))}
     finally:
         run(*server, "-m", "fast", "stop")
 
 
-peers = {"p4q": p4q, "beanstalkd": beanstalkd, "postgresql": postgresql}
+peers = {"p4q": p4q, "beanstalkd": beanstalkd, "postgresql": postgresql, "postgresql-inside": postgresql_inside}
 rates = {name: [] for name in options.peers.split(",")}
 for _ in range(options.rounds):
     for name in options.peers.split(","):

@@ -72,13 +72,13 @@ final class QueueLoad: Sendable {
         let client = try DispatcherClient(to: settings.endpoint, in: context, options: options())
         var payload = [UInt8](repeating: 0, count: settings.payloadBytes)
         for index in payload.indices { payload[index] = UInt8(truncatingIfNeeded: index &* 2_654_435_761 >> 7) }
-        let run = UInt64.random(in: 0 ... .max)
+        let run = "bench-\(UInt64.random(in: 0 ... .max))-"
         var (number, inFlight) = (0, 0)
         while !isStopping {
             let (accepted, acknowledged) = progress.withLock { ($0.accepted, $0.acknowledged) }
             let isOpen = accepted - acknowledged + inFlight * settings.batch < settings.open
             if inFlight < settings.window, isOpen {
-                let jobs = (number..<number + settings.batch).map { Job(id: "bench-\(run)-\($0)") }
+                let jobs = (number..<number + settings.batch).map { Job(id: run + String($0)) }
                 var body = [try Frame(try JobBatch(id: "\(number)", jobs: jobs).encode())]
                 for _ in jobs { body.append(try Frame(payload)) }
                 try client.send("classify", body, timeout: .seconds(20))

@@ -13,32 +13,35 @@ struct CalibratedModel {
     let calibration: Calibration
     let provenance: QuantizedFolder.Provenance
     let pool: ThreadPool
-    private let image: FloatImageEncoder
-    private let text: FloatTextEncoder
 
     /// Calibrates.
     ///
     /// - Parameters:
     ///   - folder: of the checkpoint's tokenizer and preprocessor.
-    ///   - plans: whose widths the ranges are searched for.
+    ///   - plans: whose widths the ranges are searched for; all with the same rounding.
     init(
         _ checkpoint: Checkpoint, folder: URL, plans: [QuantizationPlan], recipe: Recipe, data: CalibrationOptions, pool: ThreadPool,
         quiet: Bool
     ) throws {
+        let reconstructs = plans.contains { $0.rounding == .reconstruction }
+        precondition(!reconstructs || plans.allSatisfy { $0.rounding == .reconstruction }, "plans of one calibration have one rounding")
         let preprocessor = try CLIPModel.preprocessorConfiguration(in: folder, side: checkpoint.configuration.imageSide)
-        image = FloatImageEncoder(checkpoint, normalization: try ImagePreprocessor(preprocessor).normalization)
-        text = FloatTextEncoder(checkpoint)
-        calibrator = Calibrator(
-            image: image, text: text,
+        var (checkpoint, calibrator) = (
+            checkpoint,
+            Calibrator(
+            image: FloatImageEncoder(checkpoint, normalization: try ImagePreprocessor(preprocessor).normalization),
+            text: FloatTextEncoder(checkpoint),
             activationBits: Set(plans.flatMap { $0.widths(checkpoint.configuration, attentionOperands: false) }).sorted(),
             attentionBits: Set(plans.flatMap { $0.widths(checkpoint.configuration, attentionOperands: true) }).sorted(), pool: pool,
-            recipe: recipe, keepsData: plans.contains { $0.rounding == .reconstruction })
+            recipe: recipe, keepsData: reconstructs))
         provenance = try data.observe(
             calibrator, checkpoint, preprocessor: preprocessor, tokenizer: Tokenizer.load(folder), pool: pool, quiet: quiet)
+        if reconstructs, ProcessInfo.processInfo.environment["NOEQ"] == nil { (checkpoint, calibrator) = calibrator.equalized(checkpoint) }
         var progress = Progress("points searched", isQuiet: quiet)
         calibration = calibrator.finish { done, total in progress.update(done, of: total) }
         progress.end()
         self.checkpoint = checkpoint
+        self.calibrator = calibrator
         self.folder = folder
         self.pool = pool
     }
@@ -54,7 +57,7 @@ struct CalibratedModel {
     /// One plan's model.
     func tensors(_ plan: QuantizationPlan, quiet: Bool) throws -> QuantizedTensors {
         let tensors = try QuantizedTensors(checkpoint, calibration, plan)
-        if plan.rounding == .nearest { return tensors }
+        guard plan.rounding == .reconstruction, let image = calibrator.image, let text = calibrator.text else { return tensors }
         var progress = Progress("layers reconstructed", isQuiet: quiet)
         defer { progress.end() }
         return try withoutActuallyEscaping({ (_: String, done: Int, total: Int) in progress.update(done, of: total) }) { report in
