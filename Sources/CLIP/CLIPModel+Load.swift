@@ -22,7 +22,7 @@ extension CLIPModel {
             tokenizer: try Tokenizer.load(tokenizer ?? folder), encoder: FloatTextEncoder(checkpoint, kernels: kernels),
             identity: TextFeatures.identity(
                 "\(checkpoint.sha256) \(configuration.text.activation.rawValue) \(configuration.text.layerNormEpsilon)", files: files),
-            kernels: kernels)
+            files: checkpoint.mapped, kernels: kernels)
         return try forImages(
             checkpoint, preprocessor: preprocessorConfiguration(in: folder, side: configuration.imageSide), text: text, kernels: kernels)
     }

@@ -32,6 +32,9 @@ package struct Checkpoint: Sendable {
     /// SHA-256 of the weight file's bytes, in hexadecimal; of several shards, of their concatenation in name order. Read and hashed when first asked for.
     package var sha256: String { weights.sha256 }
 
+    /// The weight files' mappings, which some tensors lie in.
+    var mapped: [MappedFile] { weights.files }
+
     /// The elements under one of Hugging Face's names, as float32.
     ///
     /// - Precondition: `configuration.tensorShapes` has that name.

@@ -30,7 +30,7 @@ final class CheckpointWeights: Sendable {
     }
 
     private let sources: [String: TensorSource]
-    private let files: [MappedFile]
+    let files: [MappedFile]
     private let cache = Mutex(Cache())
 
     init(sources: [String: TensorSource], files: [MappedFile]) {

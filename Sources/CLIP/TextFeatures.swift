@@ -16,13 +16,18 @@ package struct TextFeatures: Sendable {
     package let encoder: any TextEncoder
     /// Equal only where equal class sets have equal features: a hash, hex.
     package let identity: String
+    /// The files that the encoder's weights are read from in place.
+    package let files: [MappedFile]
     private let wording: Wording
     private let kernels: FloatKernels
 
+    /// - Parameter files: where the encoder's weights lie. Class sets come seldom, and between them nothing of a file stays in memory but what
+    ///   others read of it.
     package init(
-        tokenizer: Tokenizer, encoder: any TextEncoder, identity: String, wording: Wording = .templates,
+        tokenizer: Tokenizer, encoder: any TextEncoder, identity: String, wording: Wording = .templates, files: [MappedFile] = [],
         kernels: FloatKernels = FloatKernels()
     ) {
+        self.files = files
         self.wording = wording
         self.tokenizer = tokenizer
         self.encoder = encoder
@@ -56,6 +61,7 @@ package struct TextFeatures: Sendable {
             }
         }
         let features = encoder.encode(prompts: prompts, pool: pool)
+        for file in files { file.releasePages() }
         return ensemble(features, counts)
     }
 

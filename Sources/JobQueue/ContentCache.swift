@@ -3,7 +3,7 @@ internal import DequeModule
 /// What was written lately, so that it need not be read again: by number, bounded in bytes, the oldest go first.
 ///
 /// Numbers ascend, nearly without gaps, so a value's place follows from its number.
-struct ContentCache<Value: Sendable>: Sendable {
+package struct ContentCache<Value: Sendable>: Sendable {
     private struct Entry {
         var value: Value?
         let bytes: Int
@@ -18,16 +18,20 @@ struct ContentCache<Value: Sendable>: Sendable {
     /// What is jumped over costs an entry each; beyond this many, what lies before them is dropped instead.
     private static var longestGap: UInt64 { 4096 }
 
-    init(limit: Int) { self.limit = limit }
+    /// - Parameter limit: bytes that it holds.
+    package init(limit: Int) { self.limit = limit }
 
     private func place(_ number: UInt64) -> Int? {
         number >= first && number - first < UInt64(entries.count) ? Int(number - first) : nil
     }
 
-    subscript(number: UInt64) -> Value? { place(number).flatMap { entries[$0].value } }
+    /// What was written under a number, if it is still here.
+    package subscript(number: UInt64) -> Value? { place(number).flatMap { entries[$0].value } }
 
+    /// Leaves out what takes more than a quarter of all room.
+    ///
     /// - Precondition: none of a larger number was inserted before.
-    mutating func insert(_ value: Value, _ number: UInt64, bytes size: Int) {
+    package mutating func insert(_ value: Value, _ number: UInt64, bytes size: Int) {
         guard size <= limit / 4, place(number) == nil else { return }
         let end = first + UInt64(entries.count)
         if entries.isEmpty || number < end || number - end > Self.longestGap {
@@ -45,7 +49,7 @@ struct ContentCache<Value: Sendable>: Sendable {
     }
 
     /// Its bytes count until its turn to go has come.
-    mutating func remove(_ number: UInt64) {
+    package mutating func remove(_ number: UInt64) {
         if let place = place(number) { entries[place].value = nil }
     }
 }

@@ -3,7 +3,7 @@
 ///
 /// Two bytes a key, in segments that are made as they are needed. Source: Putze, Sanders, Singler, Cache-, hash- and space-efficient Bloom
 /// filters (2009), section 3: all bits of a key lie in one cache line.
-struct TombstoneFilter: Sendable {
+package struct TombstoneFilter: Sendable {
     private static let bitsPerKey = 16
     private static let lineBits = 512
     private static let probes = 6
@@ -45,18 +45,21 @@ struct TombstoneFilter: Sendable {
 
     private var segments: [Segment] = []
     /// It has every key of its day; until then it denies nothing.
-    var isComplete: Bool
+    package var isComplete: Bool
 
-    init(isComplete: Bool) { self.isComplete = isComplete }
+    /// - Parameter isComplete: there are no keys yet that have to come in.
+    package init(isComplete: Bool) { self.isComplete = isComplete }
 
-    mutating func insert(_ key: JobKey) {
+    /// A key that is in already takes room again.
+    package mutating func insert(_ key: JobKey) {
         if segments.last?.room ?? 0 == 0 {
             segments.append(Segment(capacity: min(Self.firstCapacity << min(segments.count, 8), Self.largestCapacity)))
         }
         segments[segments.count - 1].insert(key)
     }
 
-    func mayContain(_ key: JobKey) -> Bool { !isComplete || segments.contains { $0.mayContain(key) } }
+    /// False: the day's tombstones don't have the key.
+    package func mayContain(_ key: JobKey) -> Bool { !isComplete || segments.contains { $0.mayContain(key) } }
 
     /// The key's bits in its line: the word, and the bit in it.
     private static func forEachBit(_ key: JobKey, _ body: (_ word: Int, _ bit: UInt64) -> Void) {

@@ -7,8 +7,8 @@ package final class Calibrator {
     /// Prompts of a batch. Source: the method's section 1.
     package static let promptBatch = 128
 
-    package let image: FloatImageEncoder?
-    package let text: FloatTextEncoder?
+    private let image: FloatImageEncoder?
+    private let text: FloatTextEncoder?
     private let pool: ThreadPool
     private var vision: TowerObservation
     private var prompts: TowerObservation
@@ -119,24 +119,6 @@ package final class Calibrator {
             if tower == .vision { vision.measure(block, point, values) } else { prompts.measure(block, point, values) }
         }
         return sets.indices.map { vision.figures($0).merging(prompts.figures($0)) { first, _ in first } }
-    }
-
-    /// A model that computes the same as `checkpoint`, of which this one's towers are, and whose channels are alike where quantizers meet them;
-    /// and a calibrator that has seen the same data pass through it.
-    ///
-    /// - Precondition: `keepsData`, and the recipe is `paper`.
-    package func equalized(_ checkpoint: Checkpoint) -> (Checkpoint, Calibrator) {
-        precondition(keepsData && channels.isEmpty, "the recipe paper is equalized, on data that were kept")
-        var equalization = Equalization(checkpoint.configuration)
-        for batch in crops { run(batch) { equalization.observe(.vision, $0, $1, $2) } }
-        for batch in embeddedPrompts { _ = text?.encode(embedded: batch, pool: pool) { equalization.observe(.text, $0, $1, $2) } }
-        let equal = equalization.run(checkpoint)
-        let calibrator = Calibrator(
-            image: image.map { FloatImageEncoder(equal, normalization: $0.normalization) }, text: text.map { _ in FloatTextEncoder(equal) },
-            activationBits: vision.activationBits, attentionBits: vision.attentionBits, pool: pool, keepsData: true)
-        for batch in crops { calibrator.observe(crops: batch) }
-        for batch in embeddedPrompts { calibrator.observe(embedded: batch) }
-        return (equal, calibrator)
     }
 
     private func repeatLastBatches(

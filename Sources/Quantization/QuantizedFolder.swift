@@ -92,7 +92,7 @@ package enum QuantizedFolder {
             identity: TextFeatures.identity(
                 "quantized \(digest) \(configuration.text.activation.rawValue) \(configuration.text.layerNormEpsilon)",
                 files: CLIPModel.tokenizerFiles.map { (tokenizer ?? folder).appendingPathComponent($0) }),
-            kernels: FloatKernels(instructionSet))
+            files: [weights.file], kernels: FloatKernels(instructionSet))
         var scale: [Float] = [0]
         logitScale.withUnsafeBufferPointer { FloatKernels(.scalar).exp([$0[0]], count: 1, output: &scale) }
         return CLIPModel(

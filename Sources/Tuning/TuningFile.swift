@@ -107,7 +107,7 @@ package struct TuningFile: Sendable {
                     tower: tower, context: context.withUnsafeBufferPointer(Array.init), position: settings.classPosition,
                     fullStop: ClassTokens.fullStop(base.tokenizer)),
                 identity: TextFeatures.identity("\(base.identity) \(contextSHA256)", files: []), wording: .displayName,
-                kernels: FloatKernels(instructionSet))
+                files: base.files, kernels: FloatKernels(instructionSet))
         }
         var image = model.imageEncoder
         if let adapter {

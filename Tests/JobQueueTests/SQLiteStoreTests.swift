@@ -353,6 +353,31 @@ import Testing
         }
     }
 
+    @Test func `a filter of forgotten ids denies none that it has, and few others`() {
+        var random = SystemRandomNumberGenerator()
+        let keys = (0..<300_000).map { _ in JobKey(high: random.next(), low: random.next()) }
+        var filter = TombstoneFilter(isComplete: false)
+        #expect(filter.mayContain(keys[0]), "an incomplete one denied something")
+        for key in keys.prefix(200_000) { filter.insert(key) }
+        filter.isComplete = true
+        #expect(keys.prefix(200_000).allSatisfy(filter.mayContain))
+        #expect(keys.suffix(100_000).count(where: filter.mayContain) < 1000)
+    }
+
+    @Test func `what was written lately is found by its number while there is room, over gaps too`() {
+        var cache = ContentCache<String>(limit: 100)
+        for number in [5, 6, 9] as [UInt64] { cache.insert("\(number)", number, bytes: 20) }
+        #expect([4, 5, 6, 7, 8, 9, 10].map { cache[$0] } == [nil, "5", "6", nil, nil, "9", nil])
+        cache.remove(6)
+        #expect(cache[6] == nil && cache[5] == "5")
+        cache.insert("too large", 10, bytes: 26)
+        #expect(cache[10] == nil)
+        for number in 10...13 as ClosedRange<UInt64> { cache.insert("\(number)", number, bytes: 25) }
+        #expect(cache[5] == nil && cache[9] == nil && cache[10] == "10" && cache[13] == "13")
+        cache.insert("far", 1_000_000, bytes: 1)
+        #expect(cache[13] == nil && cache[1_000_000] == "far")
+    }
+
     @Test func `a journal of version 1 is read`() async throws {
         let folder = try TemporaryFolder()
         try FileManager.default.copyItem(atPath: Self.fixture, toPath: folder.journal)

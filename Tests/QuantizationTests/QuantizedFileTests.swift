@@ -38,6 +38,43 @@ struct QuantizedFileTests {
         }
     }
 
+    /// KiB of the file that this process has in memory.
+    private func resident(_ url: URL) throws -> Int {
+        var (isOurs, sum) = (false, 0)
+        // To its end: it comes a page at a time.
+        let map = try #require(try FileHandle(forReadingAtPath: "/proc/self/smaps")?.readToEnd())
+        for line in String(decoding: map, as: UTF8.self).split(separator: "\n") {
+            if line.contains("-"), line.contains(" r") { isOurs = line.hasSuffix(url.lastPathComponent) }
+            if isOurs, line.hasPrefix("Rss:") { sum += Int(line.split(separator: " ")[1]) ?? 0 }
+        }
+        return sum
+    }
+
+    /// One that knows a, b and a full stop.
+    private func tokenizer(beside url: URL) throws -> Tokenizer {
+        let folder = url.appendingPathExtension("tokenizer")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let vocabulary = ["<|startoftext|>": 48, "<|endoftext|>": 49, "a": 0, "b": 1, ".": 2, "a</w>": 3, "b</w>": 4, ".</w>": 5]
+        try JSONEncoder().encode(vocabulary).write(to: folder.appendingPathComponent("vocab.json"))
+        try Data("#version: 0.2\n".utf8).write(to: folder.appendingPathComponent("merges.txt"))
+        return try Tokenizer.load(folder)
+    }
+
+    @Test func `between class sets nothing of the file stays in memory`() throws {
+        try withFile(BitPlan(weights: .eight, activations: .eight, attention: .eight)) { _, url in
+            let file = try SafetensorsFile(url)
+            let plan = QuantizationPlan(bits: BitPlan(weights: .eight, activations: .eight, attention: .eight), observer: .omse)
+            let (tensors, _) = try QuantizedTensors.read(file, SmallQuantizedCLIP.configuration, plan)
+            let encoder = QuantizedTextEncoder(tensors, SmallQuantizedCLIP.configuration)
+            _ = encoder.encode(prompts: SmallQuantizedCLIP.prompts, pool: .serial)
+            #expect(try resident(url) > 0)
+            let text = TextFeatures(tokenizer: try tokenizer(beside: url), encoder: encoder, identity: "", files: [file.file])
+            _ = try text.compute(for: ClassSet(labels: ["a", "b"], templates: ["{}."]), pool: .serial)
+            #expect(try resident(url) == 0)
+        }
+    }
+
     @Test func `a file of other widths or sizes is refused`() throws {
         let plan = BitPlan(weights: .eight, activations: .eight, attention: .eight)
         try withFile(plan) { _, url in

@@ -13,35 +13,32 @@ struct CalibratedModel {
     let calibration: Calibration
     let provenance: QuantizedFolder.Provenance
     let pool: ThreadPool
+    private let image: FloatImageEncoder
+    private let text: FloatTextEncoder
 
     /// Calibrates.
     ///
     /// - Parameters:
     ///   - folder: of the checkpoint's tokenizer and preprocessor.
-    ///   - plans: whose widths the ranges are searched for; all with the same rounding.
+    ///   - plans: whose widths the ranges are searched for.
     init(
         _ checkpoint: Checkpoint, folder: URL, plans: [QuantizationPlan], recipe: Recipe, data: CalibrationOptions, pool: ThreadPool,
         quiet: Bool
     ) throws {
-        let reconstructs = plans.contains { $0.rounding == .reconstruction }
-        precondition(!reconstructs || plans.allSatisfy { $0.rounding == .reconstruction }, "plans of one calibration have one rounding")
         let preprocessor = try CLIPModel.preprocessorConfiguration(in: folder, side: checkpoint.configuration.imageSide)
-        var (checkpoint, calibrator) = (
-            checkpoint,
-            Calibrator(
-            image: FloatImageEncoder(checkpoint, normalization: try ImagePreprocessor(preprocessor).normalization),
-            text: FloatTextEncoder(checkpoint),
+        image = FloatImageEncoder(checkpoint, normalization: try ImagePreprocessor(preprocessor).normalization)
+        text = FloatTextEncoder(checkpoint)
+        calibrator = Calibrator(
+            image: image, text: text,
             activationBits: Set(plans.flatMap { $0.widths(checkpoint.configuration, attentionOperands: false) }).sorted(),
             attentionBits: Set(plans.flatMap { $0.widths(checkpoint.configuration, attentionOperands: true) }).sorted(), pool: pool,
-            recipe: recipe, keepsData: reconstructs))
+            recipe: recipe, keepsData: plans.contains { $0.rounding == .reconstruction })
         provenance = try data.observe(
             calibrator, checkpoint, preprocessor: preprocessor, tokenizer: Tokenizer.load(folder), pool: pool, quiet: quiet)
-        if reconstructs, ProcessInfo.processInfo.environment["NOEQ"] == nil { (checkpoint, calibrator) = calibrator.equalized(checkpoint) }
         var progress = Progress("points searched", isQuiet: quiet)
         calibration = calibrator.finish { done, total in progress.update(done, of: total) }
         progress.end()
         self.checkpoint = checkpoint
-        self.calibrator = calibrator
         self.folder = folder
         self.pool = pool
     }
@@ -57,7 +54,7 @@ struct CalibratedModel {
     /// One plan's model.
     func tensors(_ plan: QuantizationPlan, quiet: Bool) throws -> QuantizedTensors {
         let tensors = try QuantizedTensors(checkpoint, calibration, plan)
-        guard plan.rounding == .reconstruction, let image = calibrator.image, let text = calibrator.text else { return tensors }
+        if plan.rounding == .nearest { return tensors }
         var progress = Progress("layers reconstructed", isQuiet: quiet)
         defer { progress.end() }
         return try withoutActuallyEscaping({ (_: String, done: Int, total: Int) in progress.update(done, of: total) }) { report in

@@ -289,13 +289,10 @@ final class PaperRun {
         if missing.isEmpty { return }
         let url = try ModelLocation.url(model)
         let arguments = options.train.flatMap { ["--calibration", $0] } + ["--class-set", classSetFile.path]
-        for rounding in Rounding.allCases {
-            let plans = missing.filter { $0.rounding == rounding }
-            if plans.isEmpty { continue }
-            let calibrated = try CalibratedModel(
-                try Checkpoint.load(url), folder: CLIPModel.folder(of: url), plans: plans, recipe: .paper,
-                data: CalibrationOptions.parse(arguments), pool: pool, quiet: notices.isQuiet)
-            _ = try Sweep(calibrated: calibrated, out: models, quiet: notices.isQuiet).write(plans, Interruption())
-        }
+        let calibrated = try CalibratedModel(
+            try Checkpoint.load(url), folder: CLIPModel.folder(of: url), plans: missing, recipe: .paper,
+            data: CalibrationOptions.parse(arguments), pool: pool, quiet: notices.isQuiet)
+        _ = try Sweep(calibrated: calibrated, out: models, quiet: notices.isQuiet)
+            .write(missing, Interruption())
     }
 }
