@@ -267,9 +267,8 @@ extension SQLiteStore {
             var last = JobKey(high: UInt64(bitPattern: .min), low: UInt64(bitPattern: .min))
             var isComplete = false
             while !isComplete, !Task.isCancelled, shared.withLock({ $0.filters[day] != nil && !$0.isClosed }) {
-                let page = try await failing { [last] in
-                    try await pool.read { try Self.tombstoneKeys(day, from: last, limit: Self.indexedAtOnce, $0) }
-                }
+                // Not `failing`: where it ends early, lookups ask the table.
+                let page = try await pool.read { [last] in try Self.tombstoneKeys(day, from: last, limit: Self.indexedAtOnce, $0) }
                 if let end = page.last { last = end }
                 isComplete = page.count < Self.indexedAtOnce
                 shared.withLock { shared in
