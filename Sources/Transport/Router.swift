@@ -49,21 +49,31 @@ package final class Router: Sendable {
 
     private let thread: SocketThread
     private let control: Control
+    private let monitor: ConnectionMonitor
 
     /// Binds or connects, and begins.
     package init(at endpoints: [Endpoint], in context: ZeroMQContext, options: SocketOptions, handlers: Handlers) throws(TransportError) {
         let control = Control()
         self.control = control
         let loop = Loop(control: control, handlers: handlers)
+        let monitor = try ConnectionMonitor(in: context)
+        self.monitor = monitor
         thread = try SocketThread(
             name: "p4q-router", endpoints: endpoints,
-            open: { () throws(TransportError) in try Socket(.router, in: context, options: options) }, run: loop.run)
+            open: { () throws(TransportError) in
+                let socket = try Socket(.router, in: context, options: options)
+                try socket.tell(monitor)
+                return socket
+            }, run: loop.run)
     }
 
     deinit { control.stop() }
 
     /// The address it can be reached at, with its real port.
     package var endpoint: String { thread.endpoint }
+
+    /// What became of connections to it.
+    package var connections: ConnectionMonitor.Counts { monitor.counts }
 
     /// Puts a message into the queue; what becomes of it is told to `undelivered` only if it fails.
     package func send(_ frames: [Frame], to peer: Peer) { control.put((peer, frames)) }

@@ -83,4 +83,27 @@ import Transport
         #expect(await Self.arrives([[42], [7, 8, 9]], at: receiver))
         withExtendedLifetime((connections, good)) {}
     }
+
+    @Test func `who does not come through the handshake is counted beside who does`() async throws {
+        let context = try ZeroMQContext()
+        let (arrived, arrivals) = AsyncStream.makeStream(of: [UInt8].self)
+        let router = try Router(
+            at: [Place.fresh(.tcp)], in: context, options: SocketOptions(),
+            handlers: .init(received: { arrivals.yield($0.frames[0].bytes) }, undelivered: { _, _ in }, failed: { _ in }))
+        let sender = try Sender(.dealer, at: [try Endpoint(router.endpoint, default: .connect)], in: context, options: SocketOptions()) { _ in }
+        let plain = Array(Self.greeting.prefix(12)) + Array("PLAIN".utf8) + [UInt8](repeating: 0, count: 47)
+        let strangers = [try RawConnection(to: router.endpoint), try RawConnection(to: router.endpoint)]
+        try await strangers[0].send([plain])
+        try await strangers[1].send([[0xFF]])
+        try await sender.send([try Frame([42])])
+        var iterator = arrived.makeAsyncIterator()
+        #expect(await iterator.next() == [42])
+        // Events come by a thread of their own.
+        for _ in 0..<100 where router.connections.accepted < 3 || router.connections.established < 1 {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        #expect(router.connections.accepted == 3 && router.connections.established == 1)
+        withExtendedLifetime(strangers) {}
+        await router.close()
+    }
 }

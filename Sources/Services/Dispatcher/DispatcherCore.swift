@@ -46,6 +46,11 @@ package final class DispatcherCore: Sendable {
 
     func attach(_ desk: ReleaseDesk) { desks.withLock { $0 = desk } }
 
+    /// Of all ROUTERs.
+    var connections: ConnectionMonitor.Counts {
+        links.withLock { $0.routers }.reduce(ConnectionMonitor.Counts()) { $0 + $1.connections }
+    }
+
     var desk: ReleaseDesk {
         guard let desk = desks.withLock({ $0 }) else { preconditionFailure("the desk is attached before the first message") }
         return desk

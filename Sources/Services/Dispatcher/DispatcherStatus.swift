@@ -1,5 +1,6 @@
 internal import Foundation
 package import JobQueue
+internal import Transport
 
 /// A look at a dispatcher, as JSON for people and programs (`/stats`, `p4q queue figures`).
 package struct DispatcherStatus: Codable, Sendable {
@@ -105,6 +106,8 @@ package struct DispatcherStatus: Codable, Sendable {
     package var isDiskLow: Bool
     package var refused: UInt64
     package var refusals: [String: UInt64]
+    /// Connections that were taken, and those that came through their handshake.
+    package var connections: [String: UInt64]
     package var releases: [Release]
     package var services: [Service]
     package var groups: [Group]
@@ -125,8 +128,9 @@ extension DispatcherStatus {
     package init(json: String) throws { self = try JSONDecoder().decode(Self.self, from: Data(json.utf8)) }
 
     init(
-        _ figures: QueueFigures, _ store: StoreFigures, _ own: DispatcherCounters, _ releases: [Release], epoch: UInt32,
-        deduplication: Duration
+        _ figures: QueueFigures, _ store: StoreFigures, _ own: DispatcherCounters, _ connections: ConnectionMonitor.Counts,
+        _ releases: [Release],
+        epoch: UInt32, deduplication: Duration
     ) {
         let counters = figures.counters
         let failed = counters.failedAttempts
@@ -144,7 +148,8 @@ extension DispatcherStatus {
             commits: store.commits, rows: store.rows, syncs: store.syncs,
             journalBytes: store.databaseBytes + store.payloadBytes, freeBytes: store.freeBytes, isDiskLow: store.isDiskLow,
             refused: own.refused.values.reduce(0, +),
-            refusals: Dictionary(uniqueKeysWithValues: own.refused.map { ($0.key.rawValue, $0.value) }), releases: releases,
+            refusals: Dictionary(uniqueKeysWithValues: own.refused.map { ($0.key.rawValue, $0.value) }),
+            connections: ["accepted": connections.accepted, "established": connections.established], releases: releases,
             services: figures.services.map {
                 Service(
                     name: $0.name, mode: "\($0.mode)", open: $0.open, ready: $0.ready, bytes: $0.bytes,
@@ -192,6 +197,6 @@ extension DispatcherCore {
         let now = runner.now
         let (figures, epoch) = runner.read { ($0.figures(now: now), $0.epoch.rawValue) }
         return DispatcherStatus(
-            figures, await store.figures(), counters, desk.figures, epoch: epoch, deduplication: runner.deduplicationWindow)
+            figures, await store.figures(), counters, connections, desk.figures, epoch: epoch, deduplication: runner.deduplicationWindow)
     }
 }

@@ -93,6 +93,10 @@ package enum MetricCatalog {
         counter("p4q_journal_rows_total", "Rows written."),
         counter("p4q_journal_syncs_total", "Calls that made something durable."),
         counter("p4q_refused_messages_total", "Messages and connections that were refused, by reason.", "reason"),
+        counter(
+            "p4q_connections_total",
+            "Connections that were accepted, and those established: the others did not come through their handshake.",
+            "state"),
         gauge("p4q_shadow_version", "The release that the fleet tries in shadow.", "class_set"),
         gauge("p4q_shadow_scored_images", "Images that the fleet has scored with it too.", "class_set"),
         gauge("p4q_shadow_agreed_images", "Images for which it gave the live one's answer.", "class_set"),
