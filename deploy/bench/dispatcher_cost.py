@@ -5,11 +5,14 @@ and collect, in turns, on the same cores.
 dispatcher_cost.py --p4q PROGRAM --model FOLDER --images DIR [--rounds N] [--seconds S] [--folder DIR]
 
 Prints a JSON object for each round and, at the end, the medians and their ratio. The images are pushed again and again, each time as a run of its
-own, with their journal durable; results count when the sink has them on its disk.
+own, with their journal durable; results count when the sink has them on its disk. Beside the rates stand core-milliseconds an image of dispatcher,
+worker, sink and producers: where others disturb the machine, these say more.
 """
 import argparse
+import atexit
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -27,7 +30,13 @@ parser.add_argument("--folder", default=".")
 options = parser.parse_args()
 program = os.path.abspath(options.p4q)
 images = os.path.abspath(options.images)
-count = sum(len(files) for _, _, files in os.walk(images))
+# What a producer sends: a thousand images and more, since starting one costs a tenth of a second. Ids are paths, so each needs one of its own.
+pushed = tempfile.mkdtemp(prefix="images-", dir=os.path.abspath(options.folder))
+atexit.register(shutil.rmtree, pushed)
+count = 0
+while count < 1200:
+    shutil.copytree(images, f"{pushed}/{count}")
+    count += max(1, sum(len(files) for _, _, files in os.walk(images)))
 
 
 def direct():
@@ -62,10 +71,22 @@ class Fleet:
         except FileNotFoundError:
             return 0
 
+    def processor_seconds(self):
+        """Of dispatcher, worker, sink and, by what all of them have used, producers."""
+        def used(process):
+            with open(f"/proc/{process.pid}/stat") as file:
+                fields = file.read().rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+        # Producers that have ended are in this process's children, and so is nobody else yet.
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        producers = ended.ru_utime + ended.ru_stime + sum(used(producer) for producer in self.producers if producer.poll() is None)
+        return [*(used(part) for part in self.parts), producers]
+
     def feed(self):
         self.producers = [producer for producer in self.producers if producer.poll() is None]
         if len(self.producers) < 2 and self.runs * count < self.collected() + 1000:
-            self.producers.append(self.start("push", "--dispatcher", self.endpoint, "--run", f"run-{self.runs}", "--quiet", images))
+            self.producers.append(self.start("push", "--dispatcher", self.endpoint, "--run", f"run-{self.runs}", "--quiet", pushed))
             self.runs += 1
 
     def stop(self):
@@ -82,12 +103,14 @@ def dispatched(cache):
         while start is None or time.monotonic() - start[0] < options.seconds:
             fleet.feed()
             if start is None and fleet.collected() > 300:
-                start = (time.monotonic(), fleet.collected())
+                start = (time.monotonic(), fleet.collected(), fleet.processor_seconds())
             if start is None and time.monotonic() - begin > 120:
                 with open(f"{folder}/errors") as file:
                     raise SystemExit(f"300 results did not come within two minutes: {file.read()[-2000:]}")
             time.sleep(0.2)
-        return (fleet.collected() - start[1]) / (time.monotonic() - start[0])
+        results = fleet.collected() - start[1]
+        used = [(late - early) / results * 1000 for early, late in zip(start[2], fleet.processor_seconds())]
+        return results / (time.monotonic() - start[0]), dict(zip(("dispatcher", "worker", "sink", "producers"), (round(ms, 2) for ms in used)))
     finally:
         fleet.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -97,8 +120,9 @@ rates = {"direct": [], "dispatched": []}
 with tempfile.TemporaryDirectory() as cache:
     for _ in range(options.rounds):
         rates["direct"].append(direct())
-        rates["dispatched"].append(dispatched(cache))
-        print(json.dumps({name: round(values[-1], 1) for name, values in rates.items()}), flush=True)
+        rate, used = dispatched(cache)
+        rates["dispatched"].append(rate)
+        print(json.dumps({**{name: round(values[-1], 1) for name, values in rates.items()}, "core_ms_an_image": used}), flush=True)
 medians = {name: statistics.median(values) for name, values in rates.items()}
 print(json.dumps({"medians": {name: round(value, 1) for name, value in medians.items()},
                   "dispatched_by_direct": round(medians["dispatched"] / medians["direct"], 3)}))
