@@ -90,7 +90,9 @@ import Transport
         let router = try Router(
             at: [Place.fresh(.tcp)], in: context, options: SocketOptions(),
             handlers: .init(received: { arrivals.yield($0.frames[0].bytes) }, undelivered: { _, _ in }, failed: { _ in }))
-        let sender = try Sender(.dealer, at: [try Endpoint(router.endpoint, default: .connect)], in: context, options: SocketOptions()) { _ in }
+        let sender = try Sender(.dealer, at: [try Endpoint(router.endpoint, default: .connect)], in: context, options: SocketOptions()) {
+            _ in
+        }
         let plain = Array(Self.greeting.prefix(12)) + Array("PLAIN".utf8) + [UInt8](repeating: 0, count: 47)
         let strangers = [try RawConnection(to: router.endpoint), try RawConnection(to: router.endpoint)]
         try await strangers[0].send([plain])
