@@ -106,8 +106,8 @@ package struct DispatcherStatus: Codable, Sendable {
     package var isDiskLow: Bool
     package var refused: UInt64
     package var refusals: [String: UInt64]
-    /// Connections that were taken, and those that came through their handshake.
-    package var connections: [String: UInt64]
+    /// Connections that were taken, and those that came through their handshake; nil from a dispatcher that does not count them yet.
+    package var connections: [String: UInt64]?
     package var releases: [Release]
     package var services: [Service]
     package var groups: [Group]

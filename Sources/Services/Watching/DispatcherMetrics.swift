@@ -67,7 +67,7 @@ extension DispatcherStatus {
         metrics.counter("p4q_journal_rows_total", rows)
         metrics.counter("p4q_journal_syncs_total", syncs)
         metrics.counters("p4q_refused_messages_total", by: "reason", refusals, all: Refusal.allCases.map(\.rawValue))
-        metrics.counters("p4q_connections_total", by: "state", connections)
+        metrics.counters("p4q_connections_total", by: "state", connections ?? [:])
         for release in releases { metrics.release(release.classSet, mode: release.mode, version: release.version, model: release.model) }
     }
 }
