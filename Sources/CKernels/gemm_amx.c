@@ -16,6 +16,7 @@
 #define FETCHED_QUADS(strips) ((strips) < 2 ? 1 : (strips) < 4 ? 2 : (strips) < 8 ? 4 : 8)
 #define A_OFFSET 0
 #define IN_PLACE 1
+#define STORES_BESIDE
 #define P4Q_MASKED_TAILS
 typedef uint8_t a_code;
 typedef int8_t b_code;
@@ -63,6 +64,7 @@ static void release(void) {
 #include "gemm_unpack.inc"
 
 static inline void copy_codes16(const uint8_t *codes, uint8_t *to) { memcpy(to, codes, 16); }
+#define COPY_STRIP(codes, to) memcpy(to, codes, STRIP_INPUTS)
 
 static void unpack_block(int32_t bits, const uint8_t *part, int64_t quads, int8_t *to) { unpack_quads(bits, part, quads, to); }
 
@@ -104,10 +106,14 @@ static inline __attribute__((always_inline)) void store_sums(const int H, const 
     if (H == 2 && P == 2) _tile_stored(LOWER1, lower + stride, LINE);
 }
 
+static void store_part(waiting *before, int64_t rows);
+
+// Vector instructions store the strip before this one while the tile unit multiplies.
 static inline __attribute__((always_inline)) void tile_of_height(const int H, const int P, int64_t rows, const uint8_t *a, const int8_t *b,
                                                                  int64_t b_stride, int64_t quads, int32_t *acc, int64_t acc_stride, bool first,
-                                                                 fetching ahead) {
-    int64_t below = upper_rows(rows);
+                                                                 tile_work work) {
+    int64_t below = upper_rows(rows), part = (TILE_ROWS * AMX_QUADS - 1) / larger(quads, AMX_QUADS) + 1;
+    fetching ahead = work.ahead;
     start_sums(H, P, acc, acc + below * P4Q_PANEL, acc_stride, first);
     int64_t q = 0;
     for (; q + AMX_QUADS <= quads; q += AMX_QUADS, a += rows * STRIP_INPUTS, b += AMX_WEIGHTS) {
@@ -116,24 +122,24 @@ static inline __attribute__((always_inline)) void tile_of_height(const int H, co
             if (P == 2) __builtin_prefetch(ahead.lines + ahead.stride, 0, 2);
         }
         add_tiles(H, P, a, a + below * STRIP_INPUTS, b, b_stride);
+        store_part(work.before, part);
     }
     if (q < quads) {  // what lies after a panel's last quad may be another's, or nobody's
         int8_t rest[2][AMX_WEIGHTS] = {{0}};
         for (int i = 0; i < P; i++) memcpy(rest[i], b + i * b_stride, (size_t)(quads - q) * P4Q_QUAD_BYTES);
         add_tiles(H, P, a, a + below * STRIP_INPUTS, rest[0], AMX_WEIGHTS);
     }
+    store_part(work.before, TILE_ROWS);
     store_sums(H, P, acc, acc + below * P4Q_PANEL, acc_stride);
 }
 
 static inline __attribute__((always_inline)) void tile(int64_t rows, const int P, const uint8_t *a, const int8_t *b, int64_t b_stride,
-                                                       int64_t quads, int32_t *acc, int64_t acc_stride, bool first, int64_t steps,
-                                                       fetching ahead) {
-    (void)steps;
+                                                       int64_t quads, int32_t *acc, int64_t acc_stride, bool first, tile_work work) {
     configure(rows);
     if (rows > AMX_ROWS)
-        tile_of_height(2, P, rows, a, b, b_stride, quads, acc, acc_stride, first, ahead);
+        tile_of_height(2, P, rows, a, b, b_stride, quads, acc, acc_stride, first, work);
     else
-        tile_of_height(1, P, rows, a, b, b_stride, quads, acc, acc_stride, first, ahead);
+        tile_of_height(1, P, rows, a, b, b_stride, quads, acc, acc_stride, first, work);
 }
 
 #include "gemm_body.inc"

@@ -33,9 +33,9 @@ static inline __attribute__((always_inline)) void add_quad(const int R, const ui
 }
 
 static inline __attribute__((always_inline)) void tile(const int R, const int P, const uint8_t *a, const int8_t *b, int64_t b_stride,
-                                                       int64_t quads, int32_t *acc, int64_t acc_stride, bool first, int64_t steps,
-                                                       fetching ahead) {
-    (void)P, (void)b_stride, (void)acc_stride, (void)steps;
+                                                       int64_t quads, int32_t *acc, int64_t acc_stride, bool first, tile_work work) {
+    fetching ahead = work.ahead;
+    (void)P, (void)b_stride, (void)acc_stride;
     __m256i c[TILE_ROWS][2];
 #pragma clang loop unroll(full)
     for (int r = 0; r < R; r++) {

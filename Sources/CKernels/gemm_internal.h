@@ -52,6 +52,16 @@ typedef struct {
     int64_t quads;      // a power of two, 4 where a tile's height is a constant
 } fetching;
 
+// A strip whose sums are complete and not stored yet; gemm_body.inc.
+typedef struct waiting waiting;
+
+// What else a tile is told.
+typedef struct {
+    fetching ahead;
+    int64_t steps;    // quads that 16-bit sums take, a multiple of 4; 32-bit sums take all
+    waiting *before;  // to be stored while the tile multiplies, by kernels that can do both at a time
+} tile_work;
+
 // `element`: bytes of an unpacked code, 1 or 2; `panels`: of a tile.
 static inline p4q_gemm_blocks gemm_blocks(int64_t m, int64_t k, int64_t element, int64_t panels) {
     int64_t row = larger(round_up(k, GROUPED_INPUTS), GROUPED_INPUTS);

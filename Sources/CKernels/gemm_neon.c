@@ -42,9 +42,9 @@ static void unpack_block(int32_t bits, const uint8_t *part, int64_t quads, int16
 }
 
 static inline __attribute__((always_inline)) void tile(const int R, const int P, const int16_t *a, const int16_t *b, int64_t b_stride,
-                                                       int64_t quads, int32_t *acc, int64_t acc_stride, bool first, int64_t steps,
-                                                       fetching ahead) {
-    (void)P, (void)b_stride, (void)acc_stride, (void)steps;
+                                                       int64_t quads, int32_t *acc, int64_t acc_stride, bool first, tile_work work) {
+    fetching ahead = work.ahead;
+    (void)P, (void)b_stride, (void)acc_stride;
     int32x4_t c[TILE_ROWS][4];
 #pragma clang loop unroll(full)
     for (int r = 0; r < R; r++)

@@ -80,9 +80,9 @@ static inline __attribute__((always_inline)) void store_pair(const int32x4_t c[8
 }
 
 static inline __attribute__((always_inline)) void tile(const int R, const int P, const uint8_t *a, const int8_t *b, int64_t b_stride,
-                                                       int64_t quads, int32_t *acc, int64_t acc_stride, bool first, int64_t steps,
-                                                       fetching ahead) {
-    (void)P, (void)b_stride, (void)acc_stride, (void)steps;
+                                                       int64_t quads, int32_t *acc, int64_t acc_stride, bool first, tile_work work) {
+    fetching ahead = work.ahead;
+    (void)P, (void)b_stride, (void)acc_stride;
     int32x4_t c[TILE_ROWS / 2][8];
 #pragma clang loop unroll(full)
     for (int p = 0; p < (R + 1) / 2; p++) {

@@ -89,7 +89,7 @@ typedef struct {
     int64_t first_panel;     // only panels first_panel..<end_panel are computed, so that threads can share a product
     int64_t end_panel;
     p4q_epilogue epilogue;
-    int64_t *epilogue_ticks; // NULL, or the time that epilogues take is added here (p4q_ticks.h)
+    int64_t *epilogue_ticks; // NULL, or the time that epilogues take is added here (p4q_ticks.h); AMX computes them beside the products, and adds none
 } p4q_gemm;
 
 // Bytes of scratch that p4q_gemm_run needs for every problem of at most these m and k, whatever its n and bits.
