@@ -17,6 +17,8 @@ package enum Rounding: String, CaseIterable, Sendable {
     case nearest
     /// Beyond the paper: layer after layer, so that what each gives on calibration data is nearest to the float model. See `Reconstruction`.
     case reconstruction
+    /// Beyond the paper: the same, and then the image tower is trained through its quantizers to give the float tower's features.
+    case distillation
 }
 
 /// Bits and observer of every layer and quantization point: a recipe, its widths, and exceptions, of which a later one wins.

@@ -98,6 +98,19 @@ package struct QuantizedTensors: Sendable {
         return tensors
     }
 
+    /// The same model with other values of some tensors.
+    ///
+    /// - Parameters:
+    ///   - floats: norms, biases and embeddings by name.
+    ///   - weights: codes and scales of linear maps and projections by name.
+    /// - Throws: `unpackable` for shapes that kernels can't take.
+    package func replacing(floats: [String: FloatTensor], weights: [String: WeightCodes]) throws(QuantizationError) -> QuantizedTensors {
+        var tensors = self
+        tensors.floats.merge(floats) { $1 }
+        for (name, codes) in weights { try tensors.pack(name, codes) }
+        return tensors
+    }
+
     /// Puts other codes and scales, and where there is one another bias, in a linear map's place.
     mutating func replace(_ name: String, _ codes: WeightCodes, bias: [Float]?) throws(QuantizationError) {
         try pack(name + ".weight", codes)

@@ -1,5 +1,6 @@
 import CLIP
 import Foundation
+import Quantization
 import Tuning
 
 /// A whole small CLIP and its contrastive loss in Double, written plainly from the definition: what gradients are checked against.
@@ -7,6 +8,8 @@ struct DoubleCLIP {
     let configuration: CLIPConfiguration
     let layout: ParameterLayout
     let normalization: [Float]
+    /// Of the image tower's activations; nil in a float tower.
+    var rounding: DoubleRounding?
 
     typealias Matrix = [[Double]]
 
@@ -42,7 +45,12 @@ struct DoubleCLIP {
         return Array(p[start..<start + count])
     }
 
-    private func image(_ p: [Double], _ crop: [UInt8]) -> [Double] {
+    private func rounded(_ p: [Double], _ rows: Matrix, _ point: QuantizationPoint, _ block: Int?, _ model: String) -> Matrix {
+        guard let rounding, model == "vision_model" else { return rows }
+        return rows.map { rounding.round($0, p, point.name(.vision, block: block)) }
+    }
+
+    func image(_ p: [Double], _ crop: [UInt8]) -> [Double] {
         let (side, patch, width) = (configuration.imageSide, configuration.patchSize, configuration.vision.width)
         var rows: Matrix = [vector(p, "vision_model.embeddings.class_embedding", width)]
         for py in 0..<configuration.patchesPerSide {
@@ -56,7 +64,8 @@ struct DoubleCLIP {
                         }
                     }
                 }
-                rows.append(dense(p, [pixels], "vision_model.embeddings.patch_embedding.weight", nil, width)[0])
+                let taken = rounded(p, [pixels], .patchInput, nil, "vision_model")
+                rows.append(dense(p, taken, "vision_model.embeddings.patch_embedding.weight", nil, width)[0])
             }
         }
         for index in rows.indices {
@@ -84,23 +93,29 @@ struct DoubleCLIP {
         var rows = input
         for index in 0..<shape.depth {
             let block = "\(model).encoder.layers.\(index)."
-            let normed = norm(p, rows, block + "layer_norm1", shape)
-            func projected(_ name: String) -> Matrix {
-                dense(p, normed, block + "self_attn.\(name).weight", block + "self_attn.\(name).bias", shape.width)
+            func point(_ rows: Matrix, _ point: QuantizationPoint) -> Matrix { rounded(p, rows, point, index, model) }
+            let normed = point(norm(p, rows, block + "layer_norm1", shape), .qkvInput)
+            func projected(_ name: String, _ place: QuantizationPoint) -> Matrix {
+                point(dense(p, normed, block + "self_attn.\(name).weight", block + "self_attn.\(name).bias", shape.width), place)
             }
-            let attended = attention(projected("q_proj"), projected("k_proj"), projected("v_proj"), heads: shape.heads, isCausal: isCausal)
-            rows = zip(rows, dense(p, attended, block + "self_attn.out_proj.weight", block + "self_attn.out_proj.bias", shape.width)).map(
+            let attended = attention(
+                projected("q_proj", .query), projected("k_proj", .key), projected("v_proj", .value), heads: shape.heads, isCausal: isCausal
+            ) { point([$0], .probabilities)[0] }
+            rows = zip(
+                rows,
+                dense(p, point(attended, .outputInput), block + "self_attn.out_proj.weight", block + "self_attn.out_proj.bias", shape.width)
+            ).map(
                 add)
-            let second = norm(p, rows, block + "layer_norm2", shape)
+            let second = point(norm(p, rows, block + "layer_norm2", shape), .dense1Input)
             let inner = dense(p, second, block + "mlp.fc1.weight", block + "mlp.fc1.bias", shape.mlpWidth).map { row in
                 row.map { shape.activation == .quickGELU ? $0 / (1 + exp(-1.702 * $0)) : $0 / 2 * (1 + erf($0 / 2.0.squareRoot())) }
             }
-            rows = zip(rows, dense(p, inner, block + "mlp.fc2.weight", block + "mlp.fc2.bias", shape.width)).map(add)
+            rows = zip(rows, dense(p, point(inner, .dense2Input), block + "mlp.fc2.weight", block + "mlp.fc2.bias", shape.width)).map(add)
         }
         return rows
     }
 
-    private func attention(_ q: Matrix, _ k: Matrix, _ v: Matrix, heads: Int, isCausal: Bool) -> Matrix {
+    private func attention(_ q: Matrix, _ k: Matrix, _ v: Matrix, heads: Int, isCausal: Bool, _ rounded: ([Double]) -> [Double]) -> Matrix {
         let d = q[0].count / heads
         return q.indices.map { row in
             (0..<heads).flatMap { head -> [Double] in
@@ -112,7 +127,8 @@ struct DoubleCLIP {
                 let top = scores.max() ?? 0
                 let shares = scores.map { exp($0 - top) }
                 let sum = shares.reduce(0, +)
-                return part.map { column in (0..<seen).reduce(0) { $0 + shares[$1] / sum * v[$1][column] } }
+                let taken = rounded(shares.map { $0 / sum })
+                return part.map { column in (0..<seen).reduce(0) { $0 + taken[$1] * v[$1][column] } }
             }
         }
     }

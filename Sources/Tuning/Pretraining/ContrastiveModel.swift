@@ -102,25 +102,8 @@ package final class ContrastiveModel {
                 }
             }
         }
-        sumGradients(pool)
+        kernels.sum(lanes.map(\.gradients), to: &gradients, pool: pool)
         gradients[layout["logit_scale"]] = result.scaleGradient
         return Evaluation(loss: result.loss, accuracy: result.accuracy)
-    }
-
-    private func sumGradients(_ pool: ThreadPool) {
-        nonisolated(unsafe) let lanes = lanes
-        gradients.withUnsafeMutableBufferPointer { sum in
-            guard let sum = sum.baseAddress else { return }
-            pool.forEachRange(layout.count, multiple: 16) { range in
-                (sum + range.lowerBound).update(repeating: 0, count: range.count)
-                for lane in lanes {
-                    lane.gradients.withUnsafeBufferPointer { part in
-                        guard let part = part.baseAddress else { return }
-                        kernels.addBias(
-                            sum + range.lowerBound, stride: range.count, bias: part + range.lowerBound, rows: 1, width: range.count)
-                    }
-                }
-            }
-        }
     }
 }

@@ -17,12 +17,13 @@ package struct ParameterLayout: Sendable {
     package let count: Int
     private let places: [String: Int]
 
-    package init(_ configuration: CLIPConfiguration) {
+    /// - Parameter prefixes: of the names of the tensors wanted; all where nil.
+    package init(_ configuration: CLIPConfiguration, prefixes: [String]? = nil) {
         var entries: [Entry] = []
         var offset = 0
         // Key and value of a block lie behind each other, and their biases too: one product makes both.
         let shapes = configuration.tensorShapes.sorted { Self.order($0.key) < Self.order($1.key) }
-        for (name, shape) in shapes {
+        for (name, shape) in shapes where prefixes.map({ $0.contains { name.hasPrefix($0) } }) ?? true {
             entries.append(Entry(name: name, shape: shape, offset: offset))
             offset += shape.reduce(1, *)
         }

@@ -41,8 +41,8 @@ extension Pretrainer {
         }
         try SafetensorsWriter.write(
             [
-                .init("parameters", tensor(model.parameters)), .init("first_moment", tensor(optimizer.first)),
-                .init("second_moment", tensor(optimizer.second)),
+                .init("parameters", tensor(model.parameters)), .init("first_moment", tensor(optimizer.moments.first)),
+                .init("second_moment", tensor(optimizer.moments.second)),
             ], metadata: ["step": "\(step)", "recipe": fingerprint], to: url)
     }
 
@@ -63,8 +63,8 @@ extension Pretrainer {
             return tensor.withUnsafeBytes { Array($0.assumingMemoryBound(to: Float.self)) }
         }
         model.parameters = try values("parameters")
-        optimizer.first = try values("first_moment")
-        optimizer.second = try values("second_moment")
+        optimizer.moments.first = try values("first_moment")
+        optimizer.moments.second = try values("second_moment")
         self.step = step
     }
 

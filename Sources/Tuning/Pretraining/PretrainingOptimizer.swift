@@ -22,15 +22,13 @@ package struct PretrainingOptimizer: Sendable {
 
     package let settings: Settings
     package let steps: Int
-    /// Running means of gradients and of their squares, in the layout's order.
-    package var first: [Float]
-    package var second: [Float]
+    /// In the layout's order.
+    package var moments: AdamMoments
 
     package init(_ settings: Settings, steps: Int, count: Int) {
         self.settings = settings
         self.steps = steps
-        first = [Float](repeating: 0, count: count)
-        second = [Float](repeating: 0, count: count)
+        moments = AdamMoments(count: count, beta1: settings.beta1, beta2: settings.beta2, epsilon: settings.epsilon)
     }
 
     /// The rate of step `step`, from 0.
@@ -47,30 +45,11 @@ package struct PretrainingOptimizer: Sendable {
         let norm = gradients.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
         let clip = Float(min(1, settings.gradientNorm / max(norm, 1e-12)))
         let rate = rate(step)
-        let (beta1, beta2) = (Float(settings.beta1), Float(settings.beta2))
-        let correction1 = 1 - pow(settings.beta1, Double(step + 1))
-        let correction2 = 1 - pow(settings.beta2, Double(step + 1))
-        let (size, root, epsilon) = (Float(rate / correction1), Float(1 / correction2.squareRoot()), Float(settings.epsilon))
-        gradients.withUnsafeBufferPointer { g in
-            parameters.withUnsafeMutableBufferPointer { p in
-                first.withUnsafeMutableBufferPointer { m in
-                    second.withUnsafeMutableBufferPointer { v in
-                        // Safe: entries don't overlap, and each is one call's.
-                        nonisolated(unsafe) let (p, m, v) = (p, m, v)
-                        pool.forEach(layout.entries.count) { index in
-                            let entry = layout.entries[index]
-                            let kept = entry.isDecayed ? Float(1 - rate * settings.weightDecay) : 1
-                            for i in entry.offset..<entry.offset + entry.count {
-                                let gradient = g[i] * clip
-                                m[i] = m[i] * beta1 + gradient * (1 - beta1)
-                                v[i] = v[i] * beta2 + gradient * gradient * (1 - beta2)
-                                p[i] = p[i] * kept - size * m[i] / (v[i].squareRoot() * root + epsilon)
-                            }
-                        }
-                    }
-                }
-            }
+        let runs = layout.entries.map { entry in
+            AdamMoments.Run(
+                range: entry.offset..<entry.offset + entry.count, rate: rate, kept: entry.isDecayed ? 1 - rate * settings.weightDecay : 1)
         }
+        moments.apply(gradients, times: clip, to: &parameters, runs: runs, step: step, pool: pool)
         let scale = layout["logit_scale"]
         parameters[scale] = min(parameters[scale], settings.largestLogitScale)
         return norm

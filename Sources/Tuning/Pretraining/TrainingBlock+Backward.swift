@@ -16,6 +16,7 @@ extension TrainingBlock {
         // `outputGradient` is now that of the rows between attention and the dense layers.
         let normedGradient = temporary(.normed, rows * w)
         attentionGradient(outputGradient, gradients, to: normedGradient)
+        quantizers?.passGradient(normedGradient, input: kept(.normed1, rows * w), rows * w, .qkvInput)
         if queries.isPooled {
             inputGradient.update(repeating: 0, count: rows * w)
             for (index, sequence) in queries.sequences.enumerated() {
@@ -32,16 +33,18 @@ extension TrainingBlock {
         let (q, w, m) = (queries.count(rows: rows), shape.width, shape.mlpWidth)
         let innerGradient = temporary(.inner, q * m)
         denseGradient(
-            gradient, q, input: kept(.activated, q * m), places.dense2Weight, places.dense2Bias, inputs: m, outputs: w, gradients,
+            gradient, q, input: taken(.activated, q * m), places.dense2Weight, places.dense2Bias, inputs: m, outputs: w, gradients,
             to: innerGradient)
+        quantizers?.passGradient(innerGradient, input: kept(.activated, q * m), q * m, .dense2Input)
         switch shape.activation {
         case .quickGELU: kernels.quickGELUGradient(innerGradient, input: kept(.inner, q * m), count: q * m)
         case .gelu: kernels.geluGradient(innerGradient, input: kept(.inner, q * m), count: q * m)
         }
         let normedGradient = temporary(.middle, q * w)
         denseGradient(
-            innerGradient, q, input: kept(.normed2, q * w), places.dense1Weight, places.dense1Bias, inputs: w, outputs: m, gradients,
+            innerGradient, q, input: taken(.normed2, q * w), places.dense1Weight, places.dense1Bias, inputs: w, outputs: m, gradients,
             to: normedGradient)
+        quantizers?.passGradient(normedGradient, input: kept(.normed2, q * w), q * w, .dense1Input)
         normGradient(normedGradient, q, input: kept(.middle, q * w), places.gamma2, places.beta2, gradients, to: gradient)
     }
 
@@ -52,16 +55,25 @@ extension TrainingBlock {
         let (q, w) = (queries.count(rows: rows), shape.width)
         let attendedGradient = temporary(.attended, q * w)
         denseGradient(
-            gradient, q, input: kept(.attended, q * w), places.outputWeight, places.outputBias, inputs: w, outputs: w, gradients,
+            gradient, q, input: taken(.attended, q * w), places.outputWeight, places.outputBias, inputs: w, outputs: w, gradients,
             to: attendedGradient)
+        quantizers?.passGradient(attendedGradient, input: kept(.attended, q * w), q * w, .outputInput)
         let (queryGradient, keyValueGradient) = (temporary(.query, q * w), temporary(.keyValue, rows * 2 * w))
         headGradients(attendedGradient, query: queryGradient, keyValue: keyValueGradient)
+        if let quantizers {
+            quantizers.passGradient(queryGradient, input: kept(.query, q * w), q * w, .query)
+            let keyValue = kept(.keyValue, rows * 2 * w)
+            for row in 0..<rows {
+                quantizers.passGradient(keyValueGradient + row * 2 * w, input: keyValue + row * 2 * w, w, .key)
+                quantizers.passGradient(keyValueGradient + (row * 2 + 1) * w, input: keyValue + (row * 2 + 1) * w, w, .value)
+            }
+        }
         denseGradient(
-            keyValueGradient, rows, input: kept(.normed1, rows * w), places.keyValueWeight, places.keyValueBias, inputs: w, outputs: 2 * w,
+            keyValueGradient, rows, input: taken(.normed1, rows * w), places.keyValueWeight, places.keyValueBias, inputs: w, outputs: 2 * w,
             gradients, to: normedGradient)
         guard queries.isPooled else {
             return denseGradient(
-                queryGradient, q, input: kept(.normed1, rows * w), places.queryWeight, places.queryBias, inputs: w, outputs: w, gradients,
+                queryGradient, q, input: taken(.normed1, rows * w), places.queryWeight, places.queryBias, inputs: w, outputs: w, gradients,
                 to: normedGradient, accumulating: true)
         }
         let sourceGradient = temporary(.source, q * w)
@@ -79,8 +91,9 @@ extension TrainingBlock {
         keyValue keyValueGradient: UnsafeMutablePointer<Float>
     ) {
         let (w, d) = (shape.width, shape.width / shape.heads)
-        let (query, keyValue) = (kept(.query, queries.count(rows: rows) * w), kept(.keyValue, rows * 2 * w))
+        let (query, keyValue) = (taken(.query, queries.count(rows: rows) * w), taken(.keyValue, rows * 2 * w))
         var probabilities = kept(.probabilities, queries.probabilityCount(heads: shape.heads))
+        var shares = taken(.probabilities, queries.probabilityCount(heads: shape.heads))
         for (index, sequence) in queries.sequences.enumerated() {
             let asking = queries.range(index)
             let (q, length) = (asking.count, sequence.rows.count)
@@ -94,8 +107,9 @@ extension TrainingBlock {
                     m: q, n: length, k: d, a: gradient + place, aStride: w, transposedB: keyValue + valuePlace, bStride: 2 * w, c: scores,
                     cStride: length)
                 BLAS.multiply(
-                    m: length, n: d, k: q, transposedA: probabilities, aStride: length, b: gradient + place, bStride: w,
+                    m: length, n: d, k: q, transposedA: shares, aStride: length, b: gradient + place, bStride: w,
                     c: keyValueGradient + valuePlace, cStride: 2 * w)
+                quantizers?.passGradient(scores, input: probabilities, q * length, .probabilities)
                 kernels.softmaxGradient(
                     scores, stride: length, output: probabilities, outputStride: length, scale: 1 / Float(d).squareRoot(), rows: q,
                     width: length, first: visible.first, step: visible.step)
@@ -106,6 +120,7 @@ extension TrainingBlock {
                     m: length, n: d, k: q, transposedA: scores, aStride: length, b: query + place, bStride: w,
                     c: keyValueGradient + keyPlace, cStride: 2 * w)
                 probabilities += q * length
+                shares += q * length
             }
         }
     }

@@ -46,12 +46,39 @@ struct TrainingBlock {
     /// The forward pass's own, one a block.
     let saved: Workspace
     let scratch: Workspace
+    /// Nil in a float tower.
+    let quantizers: BlockQuantizers?
 
     private var width: Int { shape.width }
     private var headWidth: Int { shape.width / shape.heads }
     private var queryCount: Int { queries.count(rows: rows) }
 
     func kept(_ slot: Slot, _ count: Int) -> UnsafeMutablePointer<Float> { saved.buffer(slot.rawValue, of: Float.self, count: count) }
+
+    /// What the next operation takes in place of a kept tensor: in a quantized tower, what its codes stand for.
+    func taken(_ slot: Slot, _ count: Int) -> UnsafeMutablePointer<Float> {
+        quantizers?.rounded.buffer(slot.rawValue, of: Float.self, count: count) ?? kept(slot, count)
+    }
+
+    /// A kept tensor, rounded at `point`.
+    private func rounded(_ slot: Slot, _ count: Int, _ point: QuantizationPoint) -> UnsafeMutablePointer<Float> {
+        let target = taken(slot, count)
+        guard let quantizers else { return target }
+        target.update(from: kept(slot, count), count: count)
+        quantizers.round(target, count, point)
+        return target
+    }
+
+    private func roundedKeyValue() -> UnsafeMutablePointer<Float> {
+        let target = taken(.keyValue, rows * 2 * width)
+        guard let quantizers else { return target }
+        target.update(from: kept(.keyValue, rows * 2 * width), count: rows * 2 * width)
+        for row in 0..<rows {
+            quantizers.round(target + row * 2 * width, width, .key)
+            quantizers.round(target + (row * 2 + 1) * width, width, .value)
+        }
+        return target
+    }
 
     func temporary(_ slot: Scratch, _ count: Int) -> UnsafeMutablePointer<Float> {
         scratch.buffer(slot.rawValue, of: Float.self, count: count)
@@ -62,21 +89,24 @@ struct TrainingBlock {
         let (q, w, m) = (queryCount, width, shape.mlpWidth)
         let normed1 = kept(.normed1, rows * w)
         norm(hidden, rows, places.gamma1, places.beta1, normed1)
-        let source = queries.isPooled ? gather(normed1, into: kept(.source, q * w)) : normed1
+        let input = rounded(.normed1, rows * w, .qkvInput)
+        let source = queries.isPooled ? gather(input, into: kept(.source, q * w)) : input
         let query = kept(.query, q * w)
         let keyValue = kept(.keyValue, rows * 2 * w)
         dense(source, q, places.queryWeight, places.queryBias, inputs: w, outputs: w, query)
-        dense(normed1, rows, places.keyValueWeight, places.keyValueBias, inputs: w, outputs: 2 * w, keyValue)
+        dense(input, rows, places.keyValueWeight, places.keyValueBias, inputs: w, outputs: 2 * w, keyValue)
         let attended = kept(.attended, q * w)
-        attend(query, keyValue, attended)
+        attend(rounded(.query, q * w, .query), roundedKeyValue(), attended)
 
         let middle = kept(.middle, q * w)
         if queries.isPooled { _ = gather(hidden, into: middle) } else { middle.update(from: hidden, count: q * w) }
-        dense(attended, q, places.outputWeight, places.outputBias, inputs: w, outputs: w, middle, accumulating: true)
+        dense(
+            rounded(.attended, q * w, .outputInput), q, places.outputWeight, places.outputBias, inputs: w, outputs: w, middle,
+            accumulating: true)
         let normed2 = kept(.normed2, q * w)
         norm(middle, q, places.gamma2, places.beta2, normed2)
         let (inner, activated) = (kept(.inner, q * m), kept(.activated, q * m))
-        dense(normed2, q, places.dense1Weight, nil, inputs: w, outputs: m, inner)
+        dense(rounded(.normed2, q * w, .dense1Input), q, places.dense1Weight, nil, inputs: w, outputs: m, inner)
         activated.update(from: inner, count: q * m)
         kernels.addBias(inner, stride: m, bias: parameters + places.dense1Bias, rows: q, width: m)
         switch shape.activation {
@@ -85,13 +115,15 @@ struct TrainingBlock {
         }
         let output = kept(.output, q * w)
         output.update(from: middle, count: q * w)
-        dense(activated, q, places.dense2Weight, places.dense2Bias, inputs: m, outputs: w, output, accumulating: true)
+        let spread = rounded(.activated, q * m, .dense2Input)
+        dense(spread, q, places.dense2Weight, places.dense2Bias, inputs: m, outputs: w, output, accumulating: true)
         return output
     }
 
     private func attend(_ query: UnsafePointer<Float>, _ keyValue: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>) {
         let (w, d) = (width, headWidth)
         var scores = kept(.probabilities, queries.probabilityCount(heads: shape.heads))
+        var shares = taken(.probabilities, queries.probabilityCount(heads: shape.heads))
         for (index, sequence) in queries.sequences.enumerated() {
             let asking = queries.range(index)
             let (q, length) = (asking.count, sequence.rows.count)
@@ -104,9 +136,14 @@ struct TrainingBlock {
                 kernels.softmax(
                     scores, stride: length, scale: 1 / Float(d).squareRoot(), rows: q, width: length, first: visible.first,
                     step: visible.step)
+                if let quantizers {
+                    shares.update(from: scores, count: q * length)
+                    quantizers.round(shares, q * length, .probabilities)
+                }
                 BLAS.multiply(
-                    m: q, n: d, k: length, a: scores, aStride: length, b: key + w, bStride: 2 * w, c: output + place, cStride: w)
+                    m: q, n: d, k: length, a: shares, aStride: length, b: key + w, bStride: 2 * w, c: output + place, cStride: w)
                 scores += q * length
+                shares += q * length
             }
         }
     }

@@ -22,8 +22,14 @@ final class TrainingTower {
     private let saved: [Workspace]
     private let own = Workspace()
     private let scratch = Workspace()
+    private let quantizers: PointQuantizers?
 
-    init(_ configuration: CLIPConfiguration, _ layout: ParameterLayout, isText: Bool, kernels: FloatKernels) {
+    /// - Parameter quantizers: what values are rounded by at the quantization points; nil for a float tower.
+    init(
+        _ configuration: CLIPConfiguration, _ layout: ParameterLayout, isText: Bool, kernels: FloatKernels,
+        quantizers: PointQuantizers? = nil
+    ) {
+        self.quantizers = quantizers
         shape = isText ? configuration.text : configuration.vision
         isCausal = isText
         projectionWidth = configuration.projectionWidth
@@ -41,7 +47,7 @@ final class TrainingTower {
         TrainingBlock(
             shape: shape, places: blocks[index], kernels: kernels, parameters: parameters,
             queries: QueryRows(sequences: pass.sequences, isPooled: index == blocks.count - 1, isCausal: isCausal), rows: pass.rows,
-            saved: saved[index], scratch: scratch)
+            saved: saved[index], scratch: scratch, quantizers: quantizers?.block(index))
     }
 
     /// Features [sequences, projectionWidth] of `hidden` [rows, width], not normalised.

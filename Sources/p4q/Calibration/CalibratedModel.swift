@@ -3,6 +3,7 @@ import Foundation
 import Imaging
 import Quantization
 import Tensors
+import Tuning
 
 /// A float model with all that calibration found out.
 struct CalibratedModel {
@@ -32,7 +33,7 @@ struct CalibratedModel {
             image: image, text: text,
             activationBits: Set(plans.flatMap { $0.widths(checkpoint.configuration, attentionOperands: false) }).sorted(),
             attentionBits: Set(plans.flatMap { $0.widths(checkpoint.configuration, attentionOperands: true) }).sorted(), pool: pool,
-            recipe: recipe, keepsData: plans.contains { $0.rounding == .reconstruction })
+            recipe: recipe, keepsData: plans.contains { $0.rounding != .nearest })
         provenance = try data.observe(
             calibrator, checkpoint, preprocessor: preprocessor, tokenizer: Tokenizer.load(folder), pool: pool, quiet: quiet)
         var progress = Progress("points searched", isQuiet: quiet)
@@ -54,7 +55,25 @@ struct CalibratedModel {
     /// One plan's model.
     func tensors(_ plan: QuantizationPlan, quiet: Bool) throws -> QuantizedTensors {
         let tensors = try QuantizedTensors(checkpoint, calibration, plan)
-        if plan.rounding == .nearest { return tensors }
+        switch plan.rounding {
+        case .nearest: return tensors
+        case .reconstruction: return try reconstruct(tensors, plan, quiet: quiet)
+        case .distillation: return try distill(reconstruct(tensors, plan, quiet: quiet), quiet: quiet)
+        }
+    }
+
+    private func distill(_ tensors: QuantizedTensors, quiet: Bool) throws -> QuantizedTensors {
+        let distiller = Distiller(tensors, checkpoint, recipe: DistillationRecipe(), teacher: image, crops: calibrator.crops, pool: pool)
+        var progress = Progress("steps of distillation", total: distiller.recipe.steps, isQuiet: quiet)
+        defer { progress.end() }
+        while distiller.step < distiller.recipe.steps {
+            _ = distiller.advance()
+            progress.update(distiller.step)
+        }
+        return try distiller.result()
+    }
+
+    private func reconstruct(_ tensors: QuantizedTensors, _ plan: QuantizationPlan, quiet: Bool) throws -> QuantizedTensors {
         var progress = Progress("layers reconstructed", isQuiet: quiet)
         defer { progress.end() }
         return try withoutActuallyEscaping({ (_: String, done: Int, total: Int) in progress.update(done, of: total) }) { report in
@@ -65,7 +84,10 @@ struct CalibratedModel {
 
     /// Writes one plan's folder.
     func write(_ tensors: QuantizedTensors, _ plan: QuantizationPlan, _ figures: [String: PointFigures], to out: URL) throws {
+        // What the float tower gives says nothing of an image tower that has learned other values.
+        let isKept = { (point: String) in plan.rounding != .distillation || !point.hasPrefix(Tower.vision.rawValue) }
         try QuantizedFolder.write(
-            tensors, checkpoint: checkpoint, plan: plan, source: folder, provenance: provenance, figures: figures, to: out)
+            tensors, checkpoint: checkpoint, plan: plan, source: folder, provenance: provenance, figures: figures.filter { isKept($0.key) },
+            to: out)
     }
 }

@@ -40,7 +40,7 @@ struct Sweep {
         for (index, plan) in plans.enumerated() {
             // Observers differ in activations only, unless their scales are in the weights or these are chosen for what they meet.
             if index == 0 || plans[index - 1].bits != plan.bits || plans[index - 1].rounding != plan.rounding
-                || plan.recipe == .reference || plan.rounding == .reconstruction
+                || plan.recipe == .reference || plan.rounding != .nearest
             {
                 tensors = nil
             }

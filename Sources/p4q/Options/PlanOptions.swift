@@ -51,7 +51,9 @@ struct PlanOptions: ParsableArguments {
         name: .long,
         help: """
             nearest: each weight for itself, as in the paper. reconstruction: beyond it, layer after layer, so that what each gives on the \
-            calibration images and prompts is nearest to the float model; worth its time at 4 bits and below.
+            calibration images and prompts is nearest to the float model; worth its time at 4 bits and below. distillation: then \
+            the image tower is also trained through its quantizers to give the float tower's features, without labels; minutes for a \
+            small model. Measured with 5,500 --samples.
             """)
     var rounding = Rounding.nearest
 
@@ -62,11 +64,11 @@ struct PlanOptions: ParsableArguments {
             _ = try widths(sweep: true)
             if observer != nil { throw ValidationError("--sweep takes all observers; --observer goes without it") }
         }
-        if sweep && rounding == .reconstruction {
-            throw ValidationError("--rounding reconstruction goes without --sweep, which takes a minute for each model")
+        if sweep && rounding != .nearest {
+            throw ValidationError("--rounding \(rounding.rawValue) goes without --sweep, which takes a minute for each model")
         }
-        if recipe == .reference && rounding == .reconstruction {
-            throw ValidationError("--rounding reconstruction goes with the recipe paper")
+        if recipe == .reference && rounding != .nearest {
+            throw ValidationError("--rounding \(rounding.rawValue) goes with the recipe paper")
         }
         if recipe == .reference && attention != nil { throw ValidationError("--attention: the recipe reference keeps attention in float") }
     }
