@@ -14,6 +14,7 @@ struct CalibratedModel {
     let calibration: Calibration
     let provenance: QuantizedFolder.Provenance
     let pool: ThreadPool
+    private let seed: UInt64
     private let image: FloatImageEncoder
     private let text: FloatTextEncoder
 
@@ -42,6 +43,7 @@ struct CalibratedModel {
         self.checkpoint = checkpoint
         self.folder = folder
         self.pool = pool
+        seed = data.seed
     }
 
     /// Each plan's quantizers at work on the last calibration batch.
@@ -63,7 +65,9 @@ struct CalibratedModel {
     }
 
     private func distill(_ tensors: QuantizedTensors, quiet: Bool) throws -> QuantizedTensors {
-        let distiller = Distiller(tensors, checkpoint, recipe: DistillationRecipe(), teacher: image, crops: calibrator.crops, pool: pool)
+        var recipe = DistillationRecipe()
+        recipe.seed = seed
+        let distiller = Distiller(tensors, checkpoint, recipe: recipe, teacher: image, crops: calibrator.crops, pool: pool)
         var progress = Progress("steps of distillation", total: distiller.recipe.steps, isQuiet: quiet)
         defer { progress.end() }
         while distiller.step < distiller.recipe.steps {
