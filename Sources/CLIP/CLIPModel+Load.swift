@@ -19,7 +19,7 @@ extension CLIPModel {
         let configuration = checkpoint.configuration
         let files = tokenizerFiles.map { (tokenizer ?? folder).appendingPathComponent($0) }
         let text = TextFeatures(
-            tokenizer: try Tokenizer.load(tokenizer ?? folder), encoder: FloatTextEncoder(checkpoint, kernels: kernels),
+            tokenizer: try Tokenizer.load(tokenizer ?? folder, for: configuration), encoder: FloatTextEncoder(checkpoint, kernels: kernels),
             identity: TextFeatures.identity(
                 "\(checkpoint.sha256) \(configuration.text.activation.rawValue) \(configuration.text.layerNormEpsilon)", files: files),
             files: checkpoint.mapped, kernels: kernels)

@@ -18,6 +18,22 @@ extension Tokenizer {
     }
 }
 
+extension Tokenizer {
+    /// The same, for a model's text tower.
+    ///
+    /// - Throws: also `tokenizer` if it has tokens that the tower has no embedding for.
+    package static func load(_ folder: URL, for configuration: CLIPConfiguration) throws(CLIPError) -> Tokenizer {
+        let tokenizer = try load(folder)
+        guard tokenizer.vocabularySize <= configuration.vocabularySize else {
+            throw .tokenizer(
+                file: folder.path,
+                reason: "it has \(tokenizer.vocabularySize) tokens and the model knows \(configuration.vocabularySize): "
+                    + "it is another model's; give the one that this model was trained with")
+        }
+        return tokenizer
+    }
+}
+
 extension TokenizerVocabulary {
     /// The largest published ones have 4 MB.
     private static let fileLimit = 32 << 20

@@ -72,28 +72,44 @@ package final class Calibrator {
     }
 
     /// Takes a batch of pictures, [count, side, side, 3] 8-bit RGB.
-    package func observe(crops: [UInt8]) {
+    ///
+    /// - Throws: `notFinite` where the float tower gives NaN or infinity.
+    package func observe(crops: [UInt8]) throws(QuantizationError) {
         guard !crops.isEmpty else { return }
+        if let image {
+            let configuration = image.configuration
+            vision.beginBatch(
+                atMost: Self.largestPoint(
+                    configuration.vision, sequences: crops.count / (image.imageSide * image.imageSide * 3),
+                    positions: configuration.visionPositions))
+        }
         run(crops) { [self] block, point, values in observe(.vision, block, point, values) }
-        vision.endBatch()
-        channels[.vision]?.endBatch()
+        try vision.endBatch()
+        try channels[.vision]?.endBatch()
         lastCrops = crops
         if keepsData { self.crops.append(crops) }
     }
 
     /// Takes prompts, start and end token included, in batches of `promptBatch`.
-    package func observe(prompts: [[Int32]]) { observe(embedded: prompts.map { EmbeddedPrompt(ids: $0) }) }
+    package func observe(prompts: [[Int32]]) throws(QuantizationError) { try observe(embedded: prompts.map { EmbeddedPrompt(ids: $0) }) }
 
     /// The same for prompts that may have vectors of their own.
-    package func observe(embedded all: [EmbeddedPrompt]) {
+    ///
+    /// - Throws: `notFinite` where the float tower gives NaN or infinity.
+    package func observe(embedded all: [EmbeddedPrompt]) throws(QuantizationError) {
         for start in stride(from: 0, to: all.count, by: Self.promptBatch) {
             let batch = Array(all[start..<min(start + Self.promptBatch, all.count)])
             _ = text?.encode(embedded: batch, pool: pool) { [self] block, point, values in observe(.text, block, point, values) }
-            prompts.endBatch()
-            channels[.text]?.endBatch()
+            try prompts.endBatch()
+            try channels[.text]?.endBatch()
             lastPrompts = batch
             if keepsData { embeddedPrompts.append(batch) }
         }
+    }
+
+    /// The most values that a quantization point of a batch has: softmax's output, or what enters the second dense layer.
+    private static func largestPoint(_ tower: TowerConfiguration, sequences: Int, positions: Int) -> Int {
+        sequences * positions * max(tower.heads * positions, tower.mlpWidth, tower.width)
     }
 
     /// Told of each quantization point that the last batches have passed in a search or a measurement, and of how many there are.
@@ -111,14 +127,31 @@ package final class Calibrator {
             channels: channels.values.reduce(into: [:]) { $0.merge($1.results) { first, _ in first } })
     }
 
-    /// What quantizers do to the last batches: for each set of quantizers by point, each point's figures.
-    package func measure(_ sets: [[String: CodeScale]], progress: PointProgress? = nil) -> [[String: PointFigures]] {
-        vision.beginMeasuring(sets)
-        prompts.beginMeasuring(sets)
+    /// One plan's quantizers by point.
+    package struct Quantizers: Sendable {
+        package let scales: [String: CodeScale]
+        /// Of points with a scale a channel.
+        package let channels: [String: ChannelQuantizer]
+
+        package init(scales: [String: CodeScale], channels: [String: ChannelQuantizer] = [:]) {
+            self.scales = scales
+            self.channels = channels
+        }
+    }
+
+    /// What quantizers do to the last batches: for each set of quantizers, each point's figures, a point's channels together.
+    package func measure(_ sets: [Quantizers], progress: PointProgress? = nil) -> [[String: PointFigures]] {
+        vision.beginMeasuring(sets.map(\.scales))
+        prompts.beginMeasuring(sets.map(\.scales))
+        for tower in channels.keys { channels[tower]?.beginMeasuring(sets.map(\.channels)) }
         repeatLastBatches(progress) { [self] tower, block, point, values in
             if tower == .vision { vision.measure(block, point, values) } else { prompts.measure(block, point, values) }
+            channels[tower]?.measure(block, point, values)
         }
-        return sets.indices.map { vision.figures($0).merging(prompts.figures($0)) { first, _ in first } }
+        return sets.indices.map { index in
+            let towers = [vision.figures(index), prompts.figures(index)] + channels.values.map { $0.figures(index) }
+            return towers.reduce(into: [:]) { $0.merge($1) { first, _ in first } }
+        }
     }
 
     private func repeatLastBatches(

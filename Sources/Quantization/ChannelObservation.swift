@@ -28,14 +28,35 @@ struct ChannelObservation {
         points[point.name(tower, block: block)]?.observe(values, run: point == .patchInput ? patch : 1, kernels)
     }
 
-    mutating func endBatch() {
-        for name in points.keys { points[name]?.endBatch() }
+    /// - Throws: `notFinite`, with the name of such a point.
+    mutating func endBatch() throws(QuantizationError) {
+        for name in points.keys.sorted() {
+            if let bad = points[name]?.endBatch() { throw .notFinite(name: name, what: "\(bad)") }
+        }
     }
 
     /// One piece of the last batch again.
     mutating func search(_ block: Int?, _ point: QuantizationPoint, _ values: UnsafeBufferPointer<Float>) {
         guard point.isPerChannelInReference else { return }
         points[point.name(tower, block: block)]?.search(values, run: point == .patchInput ? patch : 1, bits: bits, kernels)
+    }
+
+    /// From here on the last batch passes once more, to see what these quantizers, by point, do to it.
+    mutating func beginMeasuring(_ sets: [[String: ChannelQuantizer]]) {
+        for name in points.keys {
+            let quantizers = sets.compactMap { $0[name] }
+            points[name]?.meters = quantizers.count == sets.count ? quantizers.map { SignalMeter($0, kernels: kernels) } : []
+        }
+    }
+
+    mutating func measure(_ block: Int?, _ point: QuantizationPoint, _ values: UnsafeBufferPointer<Float>) {
+        guard point.isPerChannelInReference else { return }
+        points[point.name(tower, block: block)]?.measure(values, run: point == .patchInput ? patch : 1)
+    }
+
+    /// What the quantizers of set `index` did, by point.
+    func figures(_ index: Int) -> [String: PointFigures] {
+        points.compactMapValues { $0.meters.indices.contains(index) ? $0.meters[index].figures(0) : nil }
     }
 
     var results: [String: Calibration.ChannelPoint] { points.compactMapValues(\.result) }
@@ -46,9 +67,12 @@ private struct ChannelTracker {
     private var minMax: [ValueRange] = []
     private var ema: [ValueRange] = []
     private var batch: [ValueRange]
+    private var notFinite: Float?
     /// By bits, [steps]
     private var errors: [Int: [Double]] = [:]
     private let empty: [ValueRange]
+    /// One a set of quantizers.
+    var meters: [SignalMeter] = []
 
     init(channels: Int) {
         empty = [ValueRange](repeating: ValueRange(low: .infinity, high: -.infinity), count: channels)
@@ -69,6 +93,7 @@ private struct ChannelTracker {
     }
 
     mutating func observe(_ values: UnsafeBufferPointer<Float>, run: Int, _ kernels: FloatKernels) {
+        if let bad = values.first(where: { !$0.isFinite }) { notFinite = bad }
         var batch = batch
         forEachChannel(values, run: run) { channel, column in
             var range = batch[channel]
@@ -78,8 +103,11 @@ private struct ChannelTracker {
         self.batch = batch
     }
 
-    mutating func endBatch() {
-        guard let first = batch.first, first.low <= first.high else { return }
+    /// - Returns: a value that is NaN or infinite, if there was one; then the batch counts for nothing.
+    mutating func endBatch() -> Float? {
+        defer { (batch, notFinite) = (empty, nil) }
+        if let notFinite { return notFinite }
+        guard let first = batch.first, first.low <= first.high else { return nil }
         if minMax.isEmpty {
             (minMax, ema) = (batch, batch)
         } else {
@@ -88,7 +116,7 @@ private struct ChannelTracker {
                 ema[index].move(towards: range)
             }
         }
-        batch = empty
+        return nil
     }
 
     mutating func search(_ values: UnsafeBufferPointer<Float>, run: Int, bits: [Int], _ kernels: FloatKernels) {
@@ -105,6 +133,15 @@ private struct ChannelTracker {
             }
         }
         self.errors = errors
+    }
+
+    mutating func measure(_ values: UnsafeBufferPointer<Float>, run: Int) {
+        if meters.isEmpty { return }
+        var meters = meters
+        forEachChannel(values, run: run) { channel, column in
+            for index in meters.indices { meters[index].observe(column, quantizer: channel) }
+        }
+        self.meters = meters
     }
 
     /// Nil before the first batch.

@@ -114,18 +114,11 @@ extension PlanOverride: Codable {
         }
         do {
             return try YAMLDecoder().decode([PlanOverride].self, from: text)
-        } catch DecodingError.keyNotFound(let key, let context) {
-            throw .overridesFile(file: url.path, reason: "\(place(context)) has no \(key.stringValue)")
-        } catch DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context),
-            DecodingError.dataCorrupted(let context)
-        {
-            throw .overridesFile(file: url.path, reason: "\(place(context)): \(context.debugDescription)")
+        } catch let error as DecodingError {
+            throw .overridesFile(
+                file: url.path, reason: "\(error.reason); it must be a list of exceptions, as - {match: vision.0.*, weights: 8}")
         } catch {
             throw .overridesFile(file: url.path, reason: "is neither YAML nor JSON: \(error)")
         }
-    }
-
-    private static func place(_ context: DecodingError.Context) -> String {
-        "at \(context.codingPath.map(\.stringValue).joined(separator: "."))"
     }
 }

@@ -31,23 +31,62 @@ package struct QuantizationDescription: Codable, Sendable, Equatable {
         rounding = plan.rounding == .nearest ? nil : plan.rounding.rawValue
     }
 
-    /// What it describes; nil where this program does not know it.
-    package var plan: QuantizationPlan? {
-        guard format == Self.currentFormat, let recipe = Recipe(rawValue: recipe), let bits = BitPlan(bits),
-            let observer = Observer(rawValue: observer), let rounding = Rounding(rawValue: rounding ?? Rounding.nearest.rawValue)
-        else { return nil }
-        return QuantizationPlan(recipe: recipe, bits: bits, observer: observer, overrides: overrides ?? [], rounding: rounding)
+    /// What it describes.
+    ///
+    /// - Parameter file: that it was read from, for the error.
+    /// - Throws: `description` for a value that this program does not know.
+    package func plan(file: URL) throws(QuantizationError) -> QuantizationPlan {
+        func known<Value>(_ field: String, _ value: Value?, _ text: String) throws(QuantizationError) -> Value {
+            guard let value else {
+                throw .description(
+                    file: file.path, reason: "has a quantization_config whose \(field) is \(text), which this program does not know")
+            }
+            return value
+        }
+        let rounding = rounding ?? Rounding.nearest.rawValue
+        return QuantizationPlan(
+            recipe: try known("recipe", Recipe(rawValue: recipe), recipe), bits: try known("bits", BitPlan(bits), bits),
+            observer: try known("observer", Observer(rawValue: observer), observer), overrides: overrides ?? [],
+            rounding: try known("rounding", Rounding(rawValue: rounding), rounding))
     }
 
-    /// Reads it from `config.json`; nil where there is none, or another method's.
-    package init?(configuration url: URL) {
-        struct Configuration: Decodable {
-            let quantization_config: QuantizationDescription?
+    private struct Head: Decodable {
+        struct Method: Decodable {
+            let quant_method: String?
+            let format: Int?
         }
+        let quantization_config: Method?
+    }
+
+    /// The file's bytes and format where it names this method.
+    private static func head(_ url: URL) -> (data: Data, format: Int?)? {
         guard let data = try? Data(contentsOf: url), data.count <= 4 << 20,
-            let found = try? JSONDecoder().decode(Configuration.self, from: data).quantization_config, found.quant_method == Self.method
+            let found = try? JSONDecoder().decode(Head.self, from: data).quantization_config, found.quant_method == method
         else { return nil }
-        self = found
+        return (data, found.format)
+    }
+
+    /// Whether a `config.json` says that the model is quantized by this method, in whatever format.
+    static func isThere(configuration url: URL) -> Bool { head(url) != nil }
+
+    /// Reads it from `config.json`; nil where there is none, or another method's.
+    ///
+    /// - Throws: `description` where it is this method's, and this program can't read it.
+    package static func read(configuration url: URL) throws(QuantizationError) -> QuantizationDescription? {
+        struct Configuration: Decodable {
+            let quantization_config: QuantizationDescription
+        }
+        guard let (data, format) = head(url) else { return nil }
+        guard format == currentFormat else {
+            let found = format.map { "format \($0)" } ?? "no format"
+            throw .description(
+                file: url.path, reason: "has a quantization_config of \(found), and this program reads format \(currentFormat)")
+        }
+        do {
+            return try JSONDecoder().decode(Configuration.self, from: data).quantization_config
+        } catch {
+            throw .description(file: url.path, reason: "can't be read: \((error as? DecodingError)?.reason ?? "\(error)")")
+        }
     }
 
     /// The whole `config.json`, in Hugging Face's form.

@@ -15,28 +15,42 @@ package enum QuantizedFolder {
         /// Of the calibration's crops, hex.
         package let imagesSHA256: String
         package let prompts: Int
+        /// Of their tokens and of the learned vectors before them, hex.
+        package let promptsSHA256: String
         /// Images of a calibration batch.
         package let batch: Int
         /// Of the draw of images; nil where they were taken as they came.
         package let seed: UInt64?
 
         package init(
-            source: String, sourceSHA256: String, images: Int, imagesSHA256: String, prompts: Int, batch: Int, seed: UInt64?
+            source: String, sourceSHA256: String, images: Int, imagesSHA256: String, prompts: Int, promptsSHA256: String, batch: Int,
+            seed: UInt64?
         ) {
             self.source = source
             self.sourceSHA256 = sourceSHA256
             self.images = images
             self.imagesSHA256 = imagesSHA256
             self.prompts = prompts
+            self.promptsSHA256 = promptsSHA256
             self.batch = batch
             self.seed = seed
         }
     }
 
-    /// Whether `url` is a folder of this kind.
+    /// Whether `url` is a folder of this kind, though perhaps one that this program can't load.
     package static func isOne(_ url: URL) -> Bool {
-        QuantizationDescription(configuration: url.appendingPathComponent("config.json")) != nil
+        QuantizationDescription.isThere(configuration: url.appendingPathComponent(configurationFile))
     }
+
+    /// What `write` replaces.
+    private static var replaced: FolderReplacement.Replaced {
+        .init(names: Set(copied + [weightsFile, configurationFile, QuantizedManifest.fileName]), isOne: isOne)
+    }
+
+    /// Whether `write` could write this folder.
+    ///
+    /// - Throws: `unwritable`, as `write` would after all the work.
+    package static func checkTarget(_ folder: URL) throws(QuantizationError) { try FolderReplacement.check(folder, replaced) }
 
     /// Files of the source that are copied.
     private static let copied = CLIPModel.tokenizerFiles + ["preprocessor_config.json"]
@@ -46,17 +60,17 @@ package enum QuantizedFolder {
     /// Writes the folder, in one step: over an older quantized model too, readers and crashes find the one or the other.
     ///
     /// - Parameters:
-    ///   - source: the folder whose tokenizer and preprocessor files are copied.
+    ///   - source: the folder whose preprocessor's file is copied.
+    ///   - tokenizer: the folder whose tokenizer's files are copied.
     ///   - figures: of the quantizers, by point.
-    /// - Throws: `unwritable`, also for a folder that holds anything else.
+    /// - Throws: `unwritable`, also for a folder that holds anything but an older quantized model.
     package static func write(
-        _ tensors: QuantizedTensors, checkpoint: Checkpoint, plan: QuantizationPlan, source: URL, provenance: Provenance,
+        _ tensors: QuantizedTensors, checkpoint: Checkpoint, plan: QuantizationPlan, source: URL, tokenizer: URL, provenance: Provenance,
         figures: [String: PointFigures], to folder: URL
     ) throws {
-        let known = Set(copied + [weightsFile, configurationFile, QuantizedManifest.fileName])
-        try FolderReplacement.write(folder, replacing: known) { folder in
+        try FolderReplacement.write(folder, replacing: replaced) { folder in
             for name in copied {
-                let file = source.appendingPathComponent(name)
+                let file = (CLIPModel.tokenizerFiles.contains(name) ? tokenizer : source).appendingPathComponent(name)
                 guard FileManager.default.fileExists(atPath: file.path) else { continue }
                 try Data(contentsOf: file).write(to: folder.appendingPathComponent(name))
             }
@@ -75,19 +89,20 @@ package enum QuantizedFolder {
     package static func load(_ folder: URL, tokenizer: URL? = nil, instructionSet: InstructionSet = .best, clock: StageClock? = nil) throws
         -> CLIPModel
     {
-        let file = folder.appendingPathComponent("config.json")
-        guard let plan = QuantizationDescription(configuration: file)?.plan else {
-            throw QuantizationError.description(file: file.path, reason: "has no quantization_config that this program knows")
+        let file = folder.appendingPathComponent(configurationFile)
+        guard let plan = try QuantizationDescription.read(configuration: file)?.plan(file: file) else {
+            throw QuantizationError.description(file: file.path, reason: "has no quantization_config of this program")
         }
         let configuration = try CLIPConfiguration(contentsOf: file)
         try plan.validate(for: configuration)
-        let weights = try SafetensorsFile(folder.appendingPathComponent("model.safetensors"))
+        let weights = try SafetensorsFile(folder.appendingPathComponent(weightsFile))
         let (tensors, logitScale) = try QuantizedTensors.read(weights, configuration, plan)
         let preprocessor = try CLIPModel.preprocessorConfiguration(in: folder, side: configuration.imageSide)
         let digest = sha256(weights.file)
         weights.file.releasePages()
+        if let manifest = QuantizedManifest(folder: folder) { try manifest.check(weightsSHA256: digest, folder: folder) }
         let text = TextFeatures(
-            tokenizer: try Tokenizer.load(tokenizer ?? folder),
+            tokenizer: try Tokenizer.load(tokenizer ?? folder, for: configuration),
             encoder: textEncoder(tensors, configuration, instructionSet),
             identity: TextFeatures.identity(
                 "quantized \(digest) \(configuration.text.activation.rawValue) \(configuration.text.layerNormEpsilon)",

@@ -14,6 +14,8 @@ package struct QuantizedManifest: Codable, Sendable, Equatable {
         package let images: Int
         package let images_sha256: String
         package let prompts: Int
+        /// Of the prompts' tokens, and of the learned vectors before them; absent in older files.
+        package let prompts_sha256: String?
         /// Images of a batch.
         package let batch: Int?
         /// Of the draw; absent where images were taken as a queue delivered them.
@@ -38,6 +40,18 @@ package struct QuantizedManifest: Codable, Sendable, Equatable {
         package let snr_db: Double?
     }
 
+    /// A quantization point with a scale a channel; the figures are of all channels together.
+    package struct ChannelPoint: Codable, Sendable, Equatable {
+        package let channels: Int
+        /// The largest code.
+        package let top: Int
+        package let observed_low: Double?
+        package let observed_high: Double?
+        /// The share of values outside of their channel's range.
+        package let clipped: Double?
+        package let snr_db: Double?
+    }
+
     /// A weight matrix, or the token embedding.
     package struct Weight: Codable, Sendable, Equatable {
         package let bits: Int
@@ -51,8 +65,14 @@ package struct QuantizedManifest: Codable, Sendable, Equatable {
     package let bits: String
     package let observer: String
     package let recipe: String
+    /// How weights became codes; absent where each was rounded for itself.
+    package let rounding: String?
+    /// Exceptions from `bits` and `observer`.
+    package let overrides: [PlanOverride]?
     package let model_sha256: String
     package let points: [String: Point]
+    /// Of the recipe `reference`.
+    package let channel_points: [String: ChannelPoint]?
     package let weights: [String: Weight]?
 
     init(
@@ -62,14 +82,18 @@ package struct QuantizedManifest: Codable, Sendable, Equatable {
     ) {
         source = Source(name: provenance.source, sha256: provenance.sourceSHA256)
         calibration = CalibrationData(
-            images: provenance.images, images_sha256: provenance.imagesSHA256, prompts: provenance.prompts, batch: provenance.batch,
-            seed: provenance.seed)
+            images: provenance.images, images_sha256: provenance.imagesSHA256, prompts: provenance.prompts,
+            prompts_sha256: provenance.promptsSHA256, batch: provenance.batch, seed: provenance.seed)
         bits = description.bits
         observer = description.observer
         recipe = description.recipe
+        rounding = description.rounding
+        overrides = description.overrides
         model_sha256 = weightsSHA256
         points = Dictionary(
             uniqueKeysWithValues: tensors.points.map { name, meaning in (name, Point(meaning, pointFigures[name])) })
+        let channels = tensors.channelPoints.map { name, quantizer in (name, ChannelPoint(quantizer, pointFigures[name])) }
+        channel_points = channels.isEmpty ? nil : Dictionary(uniqueKeysWithValues: channels)
         self.weights = weights.mapValues {
             Weight(bits: $0.bits, outputs: $0.outputs, inputs: $0.inputs, snr_db: $0.signalToNoise.map { rounded($0, 1e3) })
         }
@@ -81,6 +105,11 @@ package struct QuantizedManifest: Codable, Sendable, Equatable {
             let manifest = try? JSONDecoder().decode(QuantizedManifest.self, from: data)
         else { return nil }
         self = manifest
+    }
+
+    /// - Throws: `otherWeights` where `model.safetensors` has another digest than when this was written.
+    package func check(weightsSHA256: String, folder: URL) throws(QuantizationError) {
+        if weightsSHA256 != model_sha256 { throw .otherWeights(folder: folder.path) }
     }
 
     func encoded() throws -> Data {
@@ -98,6 +127,15 @@ extension QuantizedManifest.Point {
             high: (Double(meaning.top) - zero) * scale,
             observed_low: figures.map { Double($0.low) }, observed_high: figures.map { Double($0.high) },
             clipped: figures.map { rounded($0.clipped, 1e9) }, snr_db: figures?.signalToNoise.map { rounded($0, 1e3) })
+    }
+}
+
+extension QuantizedManifest.ChannelPoint {
+    init(_ quantizer: ChannelQuantizer, _ figures: PointFigures?) {
+        self.init(
+            channels: quantizer.scales.count, top: Int(quantizer.top), observed_low: figures.map { Double($0.low) },
+            observed_high: figures.map { Double($0.high) }, clipped: figures.map { rounded($0.clipped, 1e9) },
+            snr_db: figures?.signalToNoise.map { rounded($0, 1e3) })
     }
 }
 

@@ -62,7 +62,7 @@ extension QuantizedTensors {
             case .projection: try tensors.readPacked(&source, name.tensor, shape, .eight)
             case .tokens:
                 tensors.tokens = TokenTable(try source.take(tokenCodes, .int8, shape))
-                tensors.floats[name.tensor + ".scales"] = try source.float(name.tensor + ".scales", [shape[0]])
+                tensors.floats[name.tensor + ".scales"] = try source.scales(name.tensor, shape[0])
             }
         }
         if plan.recipe == .reference { tensors.floats[patchBias] = try source.float(patchBias, [configuration.vision.width]) }
@@ -77,6 +77,9 @@ extension QuantizedTensors {
             }
         }
         let scale = try source.float(logitScale, [])
+        if let bad = scale.withUnsafeBufferPointer({ $0.first { !$0.isFinite } }) {
+            throw .tensorBounds(file: file.file.url.path, tensor: logitScale, reason: "is \(bad)")
+        }
         try source.finish(allowing: alignment)
         return (tensors, scale)
     }
@@ -85,7 +88,7 @@ extension QuantizedTensors {
         _ source: inout TensorSourceFile, _ name: String, _ shape: [Int], _ bits: BitWidth
     ) throws(CLIPError) {
         packed[name] = try source.packed(name + ".codes", outputs: shape[0], inputs: shape.dropFirst().reduce(1, *), bits)
-        floats[name + ".scales"] = try source.float(name + ".scales", [shape[0]])
+        floats[name + ".scales"] = try source.scales(name, shape[0])
     }
 }
 
@@ -122,6 +125,15 @@ private struct TensorSourceFile {
         } catch {
             throw .tensorBounds(file: path, tensor: name, reason: "\(error)")
         }
+    }
+
+    /// Of a weight's rows.
+    mutating func scales(_ weight: String, _ rows: Int) throws(CLIPError) -> FloatTensor {
+        let scales = try float(weight + ".scales", [rows])
+        if let bad = scales.withUnsafeBufferPointer({ $0.first { !($0.isFinite && $0 > 0) } }) {
+            throw .tensorBounds(file: path, tensor: weight + ".scales", reason: "holds \(bad), which is no scale")
+        }
+        return scales
     }
 
     /// Scales and zero points, half of the tensor each.

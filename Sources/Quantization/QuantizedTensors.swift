@@ -45,11 +45,11 @@ package struct QuantizedTensors: Sendable {
             switch name.kind {
             case .float: floats[name.tensor] = tensor
             case .foldedBias: break  // comes with its weights
-            case .linear(let layer, nil): try pack(name.tensor, Self.quantize(tensor, bits: plan.weights(layer)))
+            case .linear(let layer, nil): try pack(name.tensor, Self.quantize(tensor, bits: plan.weights(layer), name: name.tensor))
             case .linear(let layer, let input?): try fold(name.tensor, checkpoint, bits: plan.weights(layer), input: input)
-            case .projection: try pack(name.tensor, Self.quantize(tensor, bits: .eight))
+            case .projection: try pack(name.tensor, Self.quantize(tensor, bits: .eight, name: name.tensor))
             case .tokens:
-                let codes = Self.quantize(tensor, bits: .eight)
+                let codes = try Self.quantize(tensor, bits: .eight, name: name.tensor)
                 tokens = TokenTable(codes: codes.codes, width: tensor.shape[1])
                 floats[name.tensor + ".scales"] = Self.vector(codes.scales)
             }
@@ -76,8 +76,10 @@ package struct QuantizedTensors: Sendable {
     }
 
     /// The same for points with a scale a channel.
-    private static func channelQuantizers(
-        _ configuration: CLIPConfiguration, _ calibration: Calibration, _ plan: QuantizationPlan, _ towers: [Tower]
+    ///
+    /// - Throws: `pointMissing` where the calibration lacks one, `observerPerChannel` for Percentile.
+    package static func channelQuantizers(
+        _ configuration: CLIPConfiguration, _ calibration: Calibration, _ plan: QuantizationPlan, _ towers: [Tower] = Tower.allCases
     ) throws(QuantizationError) -> [String: ChannelQuantizer] {
         var points: [String: ChannelQuantizer] = [:]
         for point in QuantizedLayout.points(configuration, towers, plan.recipe) where point.channels > 1 {
@@ -129,7 +131,7 @@ package struct QuantizedTensors: Sendable {
                 for index in target.indices { target[index] = weights[index] * quantizer.scales[index % columns / run] }
             }
         }
-        let codes = Self.quantize(scaled, bits: bits)
+        let codes = try Self.quantize(scaled, bits: bits, name: name)
         try pack(name, codes)
         let biasName = name.dropLast("weight".count) + "bias"
         let bias =
@@ -152,8 +154,10 @@ package struct QuantizedTensors: Sendable {
         floats[name + ".scales"] = Self.vector(codes.scales)
     }
 
-    private static func quantize(_ tensor: FloatTensor, bits: BitWidth) -> WeightCodes {
+    /// - Throws: `notFinite`, as `name`.
+    private static func quantize(_ tensor: FloatTensor, bits: BitWidth, name: String) throws(QuantizationError) -> WeightCodes {
         let rows = tensor.shape[0]
+        if let bad = tensor.withUnsafeBufferPointer({ $0.first { !$0.isFinite } }) { throw .notFinite(name: name, what: "\(bad)") }
         return tensor.withUnsafeBufferPointer {
             WeightCodes($0, rows: rows, columns: rows == 0 ? 0 : tensor.count / rows, bits: bits.rawValue)
         }
@@ -172,6 +176,10 @@ package enum QuantizationError: Error, Equatable, CustomStringConvertible {
     case unpackable(tensor: String, TensorsError)
     /// The folder's description of itself is missing or not one that this program can run.
     case description(file: String, reason: String)
+    /// A tensor, or what passes a quantization point, holds NaN or infinity.
+    case notFinite(name: String, what: String)
+    /// A folder's weights are not those its manifest was written for.
+    case otherWeights(folder: String)
     /// An exception from a plan names nothing that the model has.
     case overridePattern(String, nearest: [String])
     /// It sets something that what it names does not have.
@@ -189,6 +197,8 @@ package enum QuantizationError: Error, Equatable, CustomStringConvertible {
         case .pointMissing: "quantization.point_missing"
         case .unpackable: "quantization.unpackable"
         case .description: "quantization.description_invalid"
+        case .notFinite: "quantization.not_finite"
+        case .otherWeights: "quantization.other_weights"
         case .overridePattern: "quantization.override_unknown"
         case .overrideEffect: "quantization.override_idle"
         case .overridesFile: "quantization.overrides_invalid"
@@ -203,6 +213,10 @@ package enum QuantizationError: Error, Equatable, CustomStringConvertible {
             "calibration has no \(observer) range at \(bits) bits for \(point); calibrate with images and prompts, at this width"
         case .unpackable(let tensor, let error): "\(tensor): \(error)"
         case .description(let file, let reason): "\(file) \(reason); quantize the model again with this program"
+        case .notFinite(let name, let what):
+            "\(name) holds \(what); quantize a checkpoint that gives finite values, for instance an earlier one of its training"
+        case .otherWeights(let folder):
+            "\(folder): model.safetensors is not the file that manifest.json describes; it is damaged or another model's: copy the whole folder again, or quantize again"
         case .overridePattern(let pattern, let nearest):
             "no layer or point is named \(pattern); the nearest are \(nearest.joined(separator: ", "))"
         case .overrideEffect(let pattern, let field, let recipe):

@@ -14,10 +14,18 @@ package struct RangeTracker {
     /// Takes a piece of the present batch.
     package mutating func observe(_ values: UnsafeBufferPointer<Float>) { batch.add(values, kernels) }
 
+    /// Before a batch of more values than the 400 million that are taken without it.
+    ///
+    /// - Parameter most: values that the batch may have.
+    package mutating func beginBatch(atMost most: Int) { batch.reserve(most) }
+
     /// Ends the present batch. One without values counts for nothing.
-    package mutating func endBatch() {
+    ///
+    /// - Throws: NaN or infinity among the values; then the batch counts for nothing.
+    package mutating func endBatch() throws(NotFinite) {
         defer { batch.reset() }
         guard batch.count > 0 else { return }
+        if let bad = batch.notFinite { throw NotFinite(value: bad) }
         let range = batch.range
         let quantiles = batch.quantiles()
         guard let previous = minMax else {
@@ -41,10 +49,17 @@ package struct RangeTracker {
     }
 }
 
+/// A value that no range can take in.
+package struct NotFinite: Error, Equatable {
+    package let value: Float
+}
+
 /// Range and tails of one batch's values.
 struct BatchStatistics {
     private(set) var count = 0
     private(set) var range = ValueRange(low: .infinity, high: -.infinity)
+    /// A value that is NaN or infinite, if there is one.
+    private(set) var notFinite: Float?
     private var lowest = Tail()
     private var highest = Tail()
 
@@ -52,20 +67,31 @@ struct BatchStatistics {
         count += values.count
         kernels.range(values, low: &range.low, high: &range.high)
         for value in values {
+            if !value.isFinite { notFinite = value }
             if value > highest.threshold { highest.insert(value) }
             if -value > lowest.threshold { lowest.insert(-value) }
         }
     }
 
+    /// Before the first values: the quantiles of so many are to be had.
+    mutating func reserve(_ most: Int) {
+        lowest.reserve(most)
+        highest.reserve(most)
+    }
+
     mutating func reset() {
         count = 0
+        notFinite = nil
         range = ValueRange(low: .infinity, high: -.infinity)
         lowest.reset()
         highest.reset()
     }
 
     /// The 0.00001 and 0.99999 quantiles, linear between neighbours.
+    ///
+    /// - Precondition: no more values than were reserved.
     mutating func quantiles() -> ValueRange {
+        precondition(highest.suffices(for: count), "the tails are too short for \(count) values: beginBatch(atMost:)")
         let low = lowest.sorted()
         let high = highest.sorted()
         func ascending(_ rank: Int) -> Float { rank < low.count ? -low[rank] : high[min(max(count - 1 - rank, 0), high.count - 1)] }
@@ -93,16 +119,28 @@ struct BatchStatistics {
     }
 }
 
-/// The largest values of a stream, enough for the quantiles of 400 million.
+/// The largest values of a stream, as many as its 0.99999 quantile can lie between.
 struct Tail {
-    private static let capacity = 4096
+    /// Of 400 million values and fewer.
+    private static let leastCapacity = 4096
+
+    private var capacity = leastCapacity
     private var values: [Float] = []
     /// Values up to this one are no longer wanted.
     private(set) var threshold = -Float.infinity
 
+    /// Before the first value: enough are kept for a stream of `most`.
+    mutating func reserve(_ most: Int) { capacity = max(Self.leastCapacity, Self.rank(most) + 2) }
+
+    /// Whether the quantile of `count` values can be told.
+    func suffices(for count: Int) -> Bool { count <= capacity || Self.rank(count) + 2 <= capacity }
+
+    /// How many values may lie above the quantile of `count`.
+    private static func rank(_ count: Int) -> Int { Int((Double(count) * 1e-5).rounded(.up)) }
+
     mutating func insert(_ value: Float) {
         values.append(value)
-        if values.count == 2 * Self.capacity { compact() }
+        if values.count == 2 * capacity { compact() }
     }
 
     mutating func reset() {
@@ -118,9 +156,9 @@ struct Tail {
 
     private mutating func compact() {
         values.sort(by: >)
-        if values.count > Self.capacity {
-            values.removeLast(values.count - Self.capacity)
-            threshold = values[Self.capacity - 1]
+        if values.count > capacity {
+            values.removeLast(values.count - capacity)
+            threshold = values[capacity - 1]
         }
     }
 }

@@ -31,8 +31,16 @@ struct TowerObservation {
         trackers[slot(block, point)].observe(values)
     }
 
-    mutating func endBatch() {
-        for index in trackers.indices { trackers[index].endBatch() }
+    /// - Parameter most: values that a point of the batch may have.
+    mutating func beginBatch(atMost most: Int) {
+        for index in trackers.indices { trackers[index].beginBatch(atMost: most) }
+    }
+
+    /// - Throws: `notFinite`, with the name of the first such point.
+    mutating func endBatch() throws(QuantizationError) {
+        for index in trackers.indices {
+            do { try trackers[index].endBatch() } catch { throw .notFinite(name: name(index), what: "\(error.value)") }
+        }
     }
 
     /// Ranges are known now; what is searched from here on is the last batch again.

@@ -34,6 +34,7 @@ enum CommandFailure {
             ExitCode(65)
         case let error as ConfigurationError: ExitCode(error.isUnreadable ? 66 : 65)
         case is KeyFileError: ExitCode(66)
+        case is CalibrationImages.Missing: ExitCode(66)
         case TrainingError.unusableFolder, is Report.Missing: ExitCode(66)
         case TrainingError.locked: ExitCode(75)
         case TrainingError.damaged: ExitCode(74)

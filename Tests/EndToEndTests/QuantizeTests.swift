@@ -86,7 +86,7 @@ import Testing
         try FileManager.default.removeItem(atPath: folder.path("a/manifest.json"))
         try FileManager.default.copyItem(atPath: folder.path("c/manifest.json"), toPath: folder.path("a/manifest.json"))
         let wrong = try await Program.run(["model", "inspect", folder.path("a")])
-        #expect(wrong.code == 65 && wrong.errors.contains("other weights"))
+        #expect(wrong.code == 65 && wrong.errors.contains("manifest.json describes"))
     }
 
     @Test func `a folder is replaced whole, and never a stranger's`() async throws {
@@ -103,6 +103,50 @@ import Testing
         #expect(try Manifest(folder.path("out")) == manifest)
         let names = try FileManager.default.contentsOfDirectory(atPath: folder.url.path)
         #expect(!names.contains { $0.hasSuffix(".tmp") }, "\(names)")
+    }
+
+    @Test func `a float model is not written over, and no work is done before that is known`() async throws {
+        let (folder, arguments, data) = try setUp()
+        let before = try files(folder.path("model"))
+        // Whatever stands under --calibration, it is not read.
+        let run = try await Program.run(arguments + ["--calibration", folder.path("no such"), "--out", folder.path("model")])
+        #expect(run.code == 65 && run.errors.contains("would be lost"), "\(run.errors)")
+        #expect(try files(folder.path("model")) == before)
+        let sweep = try await Program.run(
+            arguments + ["--calibration", data, "--sweep", "--weights", "4", "--bits", "8-8-8,4-8-8", "--out", folder.path("sweep")])
+        #expect(sweep.code == 0, "\(sweep.errors)")
+        // Both widths are 4-8-8, and made once for each observer.
+        let made = try FileManager.default.contentsOfDirectory(atPath: folder.path("sweep")).sorted()
+        #expect(made == ["ema-4-8-8", "minmax-4-8-8", "omse-4-8-8", "percentile-4-8-8", "sweep.json", "sweep.md"], "\(made)")
+    }
+
+    @Test func `single images that are too large are left out, and no image at all is said`() async throws {
+        let (folder, arguments, _) = try setUp()
+        let images = folder.url.appendingPathComponent("images")
+        try FileManager.default.createDirectory(at: images, withIntermediateDirectories: true)
+        let none = try await Program.run(arguments + ["--calibration", images.path, "--out", folder.path("out")])
+        #expect(none.code == 66 && none.errors.contains(images.path) && !none.errors.contains("Usage"), "\(none.errors)")
+        for (index, bytes) in Pictures.all.enumerated() { try Data(bytes).write(to: images.appendingPathComponent("\(index).jpg")) }
+        let limit = (Pictures.all.map(\.count).max() ?? 0) + 1
+        try Data(count: limit + 1).write(to: images.appendingPathComponent("large.jpg"))
+        let run = try await Program.run(
+            arguments + ["--calibration", images.path, "--max-bytes", "\(limit)", "--out", folder.path("out")])
+        #expect(run.code == 0 && run.errors.contains("large.jpg has \(limit + 1) bytes"), "\(run.errors)")
+        #expect(try Manifest(folder.path("out")).calibration.images == Pictures.all.count)
+    }
+
+    @Test func `weights that are not the manifest's are not loaded`() async throws {
+        let (folder, arguments, data) = try setUp()
+        #expect(try await Program.run(arguments + ["--calibration", data, "--out", folder.path("out")]).code == 0)
+        let picture = try folder.write("a.jpg", Pictures.all[0])
+        let classify = ["classify", "--labels", "cat,dog", "--cache", "none", picture, "--model"]
+        // The weights stand for their folder.
+        #expect(try await Program.run(classify + [folder.path("out/model.safetensors")]).code == 0)
+        var weights = try Data(contentsOf: folder.url.appendingPathComponent("out/model.safetensors"))
+        weights[weights.count - 100] ^= 0x80
+        try weights.write(to: folder.url.appendingPathComponent("out/model.safetensors"))
+        let damaged = try await Program.run(classify + [folder.path("out")])
+        #expect(damaged.code == 65 && damaged.errors.contains("manifest.json"), "\(damaged.errors)")
     }
 
     @Test func `killed at any moment, the old model or the new one is there`() async throws {

@@ -52,12 +52,12 @@ struct ShapedCLIP: Sendable, CustomTestStringConvertible {
         (0..<images * configuration.imageSide * configuration.imageSide * 3).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 11) }
     }
 
-    func calibrate(_ checkpoint: Checkpoint) -> Calibration {
+    func calibrate(_ checkpoint: Checkpoint) throws -> Calibration {
         let calibrator = Calibrator(
             image: FloatImageEncoder(checkpoint, normalization: SmallQuantizedCLIP.normalization), text: FloatTextEncoder(checkpoint),
             activationBits: [8, 4, 3, 2], attentionBits: [8], pool: .serial)
-        calibrator.observe(crops: crops)
-        calibrator.observe(prompts: prompts)
+        try calibrator.observe(crops: crops)
+        try calibrator.observe(prompts: prompts)
         return calibrator.finish()
     }
 }
@@ -78,7 +78,7 @@ struct LayerwiseTests {
     @Test(arguments: [ShapedCLIP.odd, .narrow, .real])
     func `codes of every layer are the simulation's but for rounding ties, fewer than one in ten thousand`(shape: ShapedCLIP) throws {
         let checkpoint = shape.checkpoint
-        let calibration = shape.calibrate(checkpoint)
+        let calibration = try shape.calibrate(checkpoint)
         for widths in ["8-8-8", "4-8-8", "4-4-8", "3-3-8", "2-2-8"] {
             let bits = try #require(BitPlan(widths))
             let tensors = try QuantizedTensors(checkpoint, calibration, observer: .omse, bits: bits)

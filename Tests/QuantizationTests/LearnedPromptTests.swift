@@ -56,11 +56,11 @@ struct LearnedPromptCalibrationTests {
             return names.map { EmbeddedPrompt(ids: tokenizer.encode("\($0)."), context: context) }
         }
         let plain = model.prompts.map { EmbeddedPrompt(ids: $0) }
-        let calibrations = [plain, plain + prompts(1)].map { prompts in
+        let calibrations = try [plain, plain + prompts(1)].map { prompts in
             let calibrator = Calibrator(
                 image: model.image, text: model.text, activationBits: [8, 4, 3, 2], attentionBits: [8], pool: ThreadPool(threads: 2))
-            calibrator.observe(crops: model.crops(Array(model.points.calibration[0].prefix(2))))
-            calibrator.observe(embedded: prompts)
+            try calibrator.observe(crops: model.crops(Array(model.points.calibration[0].prefix(2))))
+            try calibrator.observe(embedded: prompts)
             return calibrator.finish()
         }
         let learned = (101...105).flatMap { prompts(UInt64($0)) }

@@ -50,7 +50,7 @@ struct ObserverReferenceTests {
 }
 
 /// Passes the batches through the observer in uneven pieces.
-func calibrate(_ observer: Observer, _ batches: [[Float]], bits: Int) -> ActivationQuantizer? {
+func calibrate(_ observer: Observer, _ batches: [[Float]], bits: Int) throws -> ActivationQuantizer? {
     let kernels = FloatKernels()
     var tracker = RangeTracker(kernels: kernels)
     for batch in batches {
@@ -59,7 +59,7 @@ func calibrate(_ observer: Observer, _ batches: [[Float]], bits: Int) -> Activat
             tracker.observe(UnsafeBufferPointer(rebasing: values[..<half]))
             tracker.observe(UnsafeBufferPointer(rebasing: values[half...]))
         }
-        tracker.endBatch()
+        try tracker.endBatch()
     }
     guard let range = tracker.range(observer) else { return nil }
     guard observer == .omse, let last = batches.last else { return ActivationQuantizer(low: range.low, high: range.high, bits: bits) }

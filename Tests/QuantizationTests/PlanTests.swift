@@ -81,13 +81,13 @@ struct PlanTests {
         #expect(top("text.0.q") == 15 && top("text.0.probs") == 15 && top("text.0.v") == 7 && top("text.1.v") == 255)
     }
 
-    private func calibrate(_ plan: QuantizationPlan, _ checkpoint: Checkpoint) -> Calibration {
+    private func calibrate(_ plan: QuantizationPlan, _ checkpoint: Checkpoint) throws -> Calibration {
         let calibrator = Calibrator(
             image: FloatImageEncoder(checkpoint, normalization: SmallQuantizedCLIP.normalization), text: FloatTextEncoder(checkpoint),
             activationBits: plan.widths(Self.configuration, attentionOperands: false),
             attentionBits: plan.widths(Self.configuration, attentionOperands: true), pool: .serial)
-        calibrator.observe(crops: ShapedCLIP.odd.crops)
-        calibrator.observe(prompts: ShapedCLIP.odd.prompts)
+        try calibrator.observe(crops: ShapedCLIP.odd.crops)
+        try calibrator.observe(prompts: ShapedCLIP.odd.prompts)
         return calibrator.finish()
     }
 

@@ -24,8 +24,8 @@ struct SmallQuantizedCLIP {
         let calibrator = Calibrator(
             image: FloatImageEncoder(checkpoint, normalization: Self.normalization), text: FloatTextEncoder(checkpoint),
             activationBits: [bits.activations.rawValue], attentionBits: [bits.attention.rawValue], pool: .serial)
-        calibrator.observe(crops: crops)
-        calibrator.observe(prompts: Self.prompts)
+        try calibrator.observe(crops: crops)
+        try calibrator.observe(prompts: Self.prompts)
         tensors = try QuantizedTensors(checkpoint, calibrator.finish(), observer: observer, bits: bits)
     }
 
@@ -84,7 +84,7 @@ struct QuantizedTowerTests {
 struct QuantizedTowerReferenceTests {
     @Test(arguments: ["tiny", "cifar"]) func `features are as near to PyTorch's simulation as its own in float64`(name: String) throws {
         let model = try SimulatedModel(name)
-        let calibration = model.calibrate()
+        let calibration = try model.calibrate()
         let configuration = model.checkpoint.configuration
         let crops = model.crops(model.points.probe)
         var shares: [Float] = []

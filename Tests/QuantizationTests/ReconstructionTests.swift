@@ -1,4 +1,5 @@
 import CLIP
+import Foundation
 import Quantization
 import Tensors
 import TestSupport
@@ -38,8 +39,8 @@ struct ReconstructionTests {
             batches = ReconstructionTests.pictures(6, count: 8)
             let calibrator = Calibrator(
                 image: float, text: text, activationBits: [8], attentionBits: [8], pool: pool, keepsData: true)
-            for batch in batches { calibrator.observe(crops: batch) }
-            calibrator.observe(prompts: SmallQuantizedCLIP.prompts)
+            for batch in batches { try calibrator.observe(crops: batch) }
+            try calibrator.observe(prompts: SmallQuantizedCLIP.prompts)
             nearest = try QuantizedTensors(checkpoint, calibrator.finish(), plan)
             var reconstruction = Reconstruction(nearest, checkpoint, plan, image: float, text: text, pool: pool) { _, _, _ in }
             reconstructed = try reconstruction.run(crops: calibrator.crops, prompts: calibrator.embeddedPrompts)
@@ -79,9 +80,10 @@ struct ReconstructionTests {
     }
 
     @Test func `a quantized folder's description says how weights were rounded, and reads it`() throws {
-        #expect(QuantizationDescription(Self.plan).plan == Self.plan)
+        let file = URL(fileURLWithPath: "config.json")
+        #expect(try QuantizationDescription(Self.plan).plan(file: file) == Self.plan)
         #expect(QuantizationDescription(Self.plan).rounding == "reconstruction")
         let nearest = QuantizationPlan(bits: Self.plan.bits, observer: .omse)
-        #expect(QuantizationDescription(nearest).rounding == nil && QuantizationDescription(nearest).plan == nearest)
+        #expect(QuantizationDescription(nearest).rounding == nil && (try QuantizationDescription(nearest).plan(file: file)) == nearest)
     }
 }

@@ -104,12 +104,12 @@ private struct ReferenceSimulation {
 }
 
 struct ReferenceRecipeTests {
-    static func calibrate(_ shape: ShapedCLIP, _ checkpoint: Checkpoint) -> Calibration {
+    static func calibrate(_ shape: ShapedCLIP, _ checkpoint: Checkpoint) throws -> Calibration {
         let calibrator = Calibrator(
             image: FloatImageEncoder(checkpoint, normalization: SmallQuantizedCLIP.normalization), text: FloatTextEncoder(checkpoint),
             activationBits: [8, 4], attentionBits: [], pool: .serial, recipe: .reference)
-        calibrator.observe(crops: shape.crops)
-        calibrator.observe(prompts: shape.prompts)
+        try calibrator.observe(crops: shape.crops)
+        try calibrator.observe(prompts: shape.prompts)
         return calibrator.finish()
     }
 
@@ -195,7 +195,7 @@ struct ReferenceRecipeTests {
         throws
     {
         let (shape, checkpoint) = (ShapedCLIP.odd, ShapedCLIP.odd.checkpoint)
-        let calibration = Self.calibrate(shape, checkpoint)
+        let calibration = try Self.calibrate(shape, checkpoint)
         var seen: [String: [Float]] = [:]
         let float = FloatImageEncoder(checkpoint, normalization: SmallQuantizedCLIP.normalization)
         var features = [Float](repeating: 0, count: shape.images * float.featureWidth)
@@ -270,9 +270,9 @@ struct ReferenceRecipeQualityTests {
         let calibrator = Calibrator(
             image: model.image, text: model.text, activationBits: [8, 4, 3, 2], attentionBits: [], pool: ThreadPool(threads: 2),
             recipe: .reference)
-        for batch in model.points.calibration { calibrator.observe(crops: model.crops(batch)) }
-        calibrator.observe(prompts: model.prompts)
-        let (channels, paper) = (calibrator.finish(), model.calibrate())
+        for batch in model.points.calibration { try calibrator.observe(crops: model.crops(batch)) }
+        try calibrator.observe(prompts: model.prompts)
+        let (channels, paper) = (calibrator.finish(), try model.calibrate())
         for widths in ["8-8-8", "4-4-8", "3-3-8", "2-2-8"] {
             let bits = try #require(BitPlan(widths))
             var cosines: [Float] = []

@@ -73,11 +73,11 @@ struct SimulatedModel {
 
     func crops(_ names: [String]) -> [UInt8] { names.flatMap { crops[$0] ?? [] } }
 
-    func calibrate() -> Calibration {
+    func calibrate() throws -> Calibration {
         let calibrator = Calibrator(
             image: image, text: text, activationBits: [8, 4, 3, 2], attentionBits: [8], pool: ThreadPool(threads: 2))
-        for batch in points.calibration { calibrator.observe(crops: crops(batch)) }
-        calibrator.observe(prompts: prompts)
+        for batch in points.calibration { try calibrator.observe(crops: crops(batch)) }
+        try calibrator.observe(prompts: prompts)
         return calibrator.finish()
     }
 }

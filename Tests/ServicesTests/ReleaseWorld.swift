@@ -44,8 +44,8 @@ final class ReleaseWorld: Sendable {
         let calibrator = Calibrator(
             image: FloatImageEncoder(checkpoint, normalization: normalization), text: FloatTextEncoder(checkpoint),
             activationBits: [plan.activations.rawValue], attentionBits: [plan.attention.rawValue], pool: .serial)
-        calibrator.observe(crops: (0..<4 * 14 * 14 * 3).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 11) })
-        calibrator.observe(prompts: [[48, 3, 7, 47, 49], [48, 9, 47, 49], [48, 1, 2, 3, 47, 49]])
+        try calibrator.observe(crops: (0..<4 * 14 * 14 * 3).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 11) })
+        try calibrator.observe(prompts: [[48, 3, 7, 47, 49], [48, 9, 47, 49], [48, 1, 2, 3, 47, 49]])
         let tensors = try QuantizedTensors(checkpoint, calibrator.finish(), observer: .omse, bits: plan)
         return CLIPModel(
             name: "small", sha256: sha256, preprocessor: PreprocessorConfiguration(side: 14),

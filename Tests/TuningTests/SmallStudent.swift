@@ -27,7 +27,7 @@ struct SmallStudent {
         crops = (0..<pictures / 8).map { _ in (0..<8 * 9 * 9 * 3).map { _ in UInt8(truncatingIfNeeded: random.below(256)) } }
         let calibrator = Calibrator(
             image: float, text: nil, activationBits: [bits.activations.rawValue], attentionBits: [bits.attention.rawValue], pool: .serial)
-        for batch in crops { calibrator.observe(crops: batch) }
+        for batch in crops { try calibrator.observe(crops: batch) }
         tensors = try QuantizedTensors(checkpoint, calibrator.finish(), observer: .omse, bits: bits, towers: [.vision])
     }
 

@@ -33,7 +33,7 @@ struct TinyTower {
         guard let plan = BitPlan(bits) else { throw CocoaError(.coderInvalidValue) }
         let calibrator = Calibrator(
             image: nil, text: float, activationBits: [plan.activations.rawValue], attentionBits: [plan.attention.rawValue], pool: .serial)
-        calibrator.observe(prompts: Self.prompts)
+        try calibrator.observe(prompts: Self.prompts)
         let tensors = try QuantizedTensors(checkpoint, calibrator.finish(), observer: .omse, bits: plan, towers: [.text])
         return QuantizedTextEncoder(tensors, configuration, instructionSet: set)
     }

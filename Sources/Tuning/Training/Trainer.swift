@@ -173,7 +173,8 @@ struct AdapterObservation {
         last = [input, hidden]
         for index in trackers.indices {
             last[index].withUnsafeBufferPointer { trackers[index].observe($0) }
-            trackers[index].endBatch()
+            // What is no number counts for nothing: the loss has diverged then, and `runEpoch` says so.
+            try? trackers[index].endBatch()
         }
     }
 

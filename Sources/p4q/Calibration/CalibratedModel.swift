@@ -8,8 +8,10 @@ import Tuning
 /// A float model with all that calibration found out.
 struct CalibratedModel {
     let checkpoint: Checkpoint
-    /// Of its tokenizer and preprocessor.
+    /// Of its preprocessor.
     let folder: URL
+    /// Of its tokenizer.
+    let tokenizer: URL
     let calibrator: Calibrator
     let calibration: Calibration
     let provenance: QuantizedFolder.Provenance
@@ -21,34 +23,42 @@ struct CalibratedModel {
     /// Calibrates.
     ///
     /// - Parameters:
-    ///   - folder: of the checkpoint's tokenizer and preprocessor.
+    ///   - folder: of the checkpoint's preprocessor.
+    ///   - tokenizer: the folder of its tokenizer's files.
     ///   - plans: whose widths the ranges are searched for.
     init(
-        _ checkpoint: Checkpoint, folder: URL, plans: [QuantizationPlan], recipe: Recipe, data: CalibrationOptions, pool: ThreadPool,
-        quiet: Bool
+        _ checkpoint: Checkpoint, folder: URL, tokenizer: URL, plans: [QuantizationPlan], recipe: Recipe, data: CalibrationOptions,
+        instructionSet: InstructionSet, pool: ThreadPool, quiet: Bool
     ) throws {
+        let kernels = FloatKernels(instructionSet)
         let preprocessor = try CLIPModel.preprocessorConfiguration(in: folder, side: checkpoint.configuration.imageSide)
-        image = FloatImageEncoder(checkpoint, normalization: try ImagePreprocessor(preprocessor).normalization)
-        text = FloatTextEncoder(checkpoint)
+        image = FloatImageEncoder(checkpoint, normalization: try ImagePreprocessor(preprocessor).normalization, kernels: kernels)
+        text = FloatTextEncoder(checkpoint, kernels: kernels)
         calibrator = Calibrator(
             image: image, text: text,
             activationBits: Set(plans.flatMap { $0.widths(checkpoint.configuration, attentionOperands: false) }).sorted(),
             attentionBits: Set(plans.flatMap { $0.widths(checkpoint.configuration, attentionOperands: true) }).sorted(), pool: pool,
-            recipe: recipe, keepsData: plans.contains { $0.rounding != .nearest })
+            kernels: kernels, recipe: recipe, keepsData: plans.contains { $0.rounding != .nearest })
         provenance = try data.observe(
-            calibrator, checkpoint, preprocessor: preprocessor, tokenizer: Tokenizer.load(folder), pool: pool, quiet: quiet)
+            calibrator, checkpoint, preprocessor: preprocessor, tokenizer: Tokenizer.load(tokenizer, for: checkpoint.configuration),
+            pool: pool, quiet: quiet)
         var progress = Progress("points searched", isQuiet: quiet)
         calibration = calibrator.finish { done, total in progress.update(done, of: total) }
         progress.end()
         self.checkpoint = checkpoint
         self.folder = folder
+        self.tokenizer = tokenizer
         self.pool = pool
         seed = data.seed
     }
 
     /// Each plan's quantizers at work on the last calibration batch.
     func measure(_ plans: [QuantizationPlan], quiet: Bool) throws -> [[String: PointFigures]] {
-        let sets = try plans.map { try QuantizedTensors.quantizers(checkpoint.configuration, calibration, $0) }
+        let sets = try plans.map { plan in
+            Calibrator.Quantizers(
+                scales: try QuantizedTensors.quantizers(checkpoint.configuration, calibration, plan),
+                channels: try QuantizedTensors.channelQuantizers(checkpoint.configuration, calibration, plan))
+        }
         var progress = Progress("points measured", isQuiet: quiet)
         defer { progress.end() }
         return calibrator.measure(sets) { done, total in progress.update(done, of: total) }
@@ -91,7 +101,8 @@ struct CalibratedModel {
         // What the float tower gives says nothing of an image tower that has learned other values.
         let isKept = { (point: String) in plan.rounding != .distillation || !point.hasPrefix(Tower.vision.rawValue) }
         try QuantizedFolder.write(
-            tensors, checkpoint: checkpoint, plan: plan, source: folder, provenance: provenance, figures: figures.filter { isKept($0.key) },
+            tensors, checkpoint: checkpoint, plan: plan, source: folder, tokenizer: tokenizer, provenance: provenance,
+            figures: figures.filter { isKept($0.key) },
             to: out)
     }
 }

@@ -11,6 +11,22 @@ enum CalibrationImages {
     case drawn(ArraySlice<ClassificationJob>)
     case queue(QueueImages)
 
+    /// There is nothing to calibrate on.
+    struct Missing: Error, CustomStringConvertible {
+        let places: [String]
+        /// Whether there were images, of which none could be used.
+        let hadSome: Bool
+        /// How many seconds a queue was waited for.
+        let timeout: Double?
+
+        var description: String {
+            let place = places.joined(separator: ", ")
+            if hadSome { return "none of the calibration images in \(place) can be used; the lines above say why" }
+            if let timeout { return "no image came at \(place) within \(timeout) seconds; start a producer there, or wait longer" }
+            return "there is no image that can be used in \(place); name files, folders or archives of PNG and JPEG images"
+        }
+    }
+
     /// At most `count` of them; none at the end.
     mutating func next(_ count: Int) -> [ClassificationJob] {
         switch self {
@@ -25,23 +41,47 @@ enum CalibrationImages {
     /// `samples` of the images in files, folders and archives, each as likely as any other, in an order that `seed` alone decides.
     ///
     /// Reads the inputs twice, once to count, so that no more is held than what is drawn.
-    static func draw(_ inputs: [String], samples: Int, seed: UInt64, maxBytes: Int) throws -> (images: CalibrationImages, total: Int) {
+    ///
+    /// - Throws: what makes an input unusable; single images that are too large or unreadable are left out and named.
+    static func draw(_ inputs: [String], samples: Int, seed: UInt64, maxBytes: Int, _ notices: Notices) throws -> (
+        images: CalibrationImages, total: Int
+    ) {
         // Standard input can be read once.
         let inputs = inputs.flatMap { $0 == "-" ? Array(AnyIterator { readLine() }) : [$0] }
+        if let missing = inputs.first(where: { !FileManager.default.fileExists(atPath: $0) }) {
+            throw DatasetError.unreadable(path: missing, reason: "there is no such file or folder")
+        }
         var count = 0
-        let counted = ImageSource(inputs, limit: maxBytes)
-        while try counted.next() != nil { count += 1 }
+        try forEachItem(inputs, maxBytes, notices) { _ in count += 1 }
         let places = CalibrationDraw.places(count: count, samples: samples, seed: seed)
         let wanted = Dictionary(uniqueKeysWithValues: places.enumerated().map { ($1, $0) })
         var drawn = [ClassificationJob?](repeating: nil, count: places.count)
-        let source = ImageSource(inputs, limit: maxBytes)
-        for index in 0..<count {
-            guard let item = try source.next() else { break }
-            guard let place = wanted[index] else { continue }
-            drawn[place] = ClassificationJob(Job(id: item.id), payload: .data(Data(try item.load())))
+        var index = 0
+        // What is left out was named before.
+        try forEachItem(inputs, maxBytes, nil) { item in
+            defer { index += 1 }
+            guard let place = wanted[index] else { return }
+            do throws(DatasetError) {
+                drawn[place] = ClassificationJob(Job(id: item.id), payload: .data(Data(try item.load())))
+            } catch {
+                notices.warn("left out: \(error.subject): \(error.code): \(error)")
+            }
         }
         let jobs = drawn.compactMap(\.self)
         return (.drawn(jobs[...]), jobs.count)
+    }
+
+    /// Calls `body` with each item; what can't be one is left out, and told to `notices`.
+    private static func forEachItem(_ inputs: [String], _ maxBytes: Int, _ notices: Notices?, _ body: (DatasetItem) -> Void) throws {
+        let source = ImageSource(inputs, limit: maxBytes)
+        while true {
+            do throws(DatasetError) {
+                guard let item = try source.next() else { return }
+                body(item)
+            } catch .tooLarge(let item, let bytes, let limit) {
+                notices?.warn("left out: \(DatasetError.tooLarge(item: item, bytes: bytes, limit: limit))")
+            }
+        }
     }
 }
 

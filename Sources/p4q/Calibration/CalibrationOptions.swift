@@ -34,6 +34,9 @@ struct CalibrationOptions: ParsableArguments {
         help: "Vectors of a prompt yet to be learned that each class name also gets among the calibration prompts; 0: text prompts only.")
     var calibratePromptTokens = 0
 
+    @Flag(name: .long, help: "Cut prompts that are too long for the model instead of refusing them.")
+    var truncatePrompts = false
+
     @Option(name: .long, help: "What the draw of images depends on.")
     var seed: UInt64 = 0
 
@@ -48,7 +51,10 @@ struct CalibrationOptions: ParsableArguments {
         if isQueue && !calibration.allSatisfy(Self.isEndpoint) {
             throw ValidationError("--calibration takes either endpoints or files, not both")
         }
-        if let timeout, timeout <= 0 || !isQueue { throw ValidationError("--timeout is positive, and goes with an endpoint") }
+        if let timeout {
+            if !isQueue { throw ValidationError("--timeout goes with an endpoint") }
+            try checkSeconds("--timeout", timeout)
+        }
     }
 
     var isQueue: Bool { calibration.contains(where: Self.isEndpoint) }
@@ -64,16 +70,34 @@ struct CalibrationOptions: ParsableArguments {
     ) throws -> QuantizedFolder.Provenance {
         let classes = try ClassSet(contentsOf: URL(fileURLWithPath: classSet))
         let prompts = try classes.classes.flatMap { $0.texts(templates: classes.templates) }.map {
-            try tokenizer.encode($0, contextLength: checkpoint.configuration.contextLength, truncating: false)
+            try tokenizer.encode($0, contextLength: checkpoint.configuration.contextLength, truncating: truncatePrompts)
         }
         let (count, digest) = try observeImages(
             calibrator, try ImagePreparation(preprocessor, decoder: imageOptions.decoder, pool: pool), Notices(isQuiet: quiet))
         let learned = try learnedPrompts(classes, tokenizer, checkpoint.configuration)
-        calibrator.observe(embedded: prompts.map { EmbeddedPrompt(ids: $0) } + learned)
+        let all = prompts.map { EmbeddedPrompt(ids: $0) } + learned
+        try calibrator.observe(embedded: all)
         return QuantizedFolder.Provenance(
-            source: checkpoint.name, sourceSHA256: checkpoint.sha256, images: count, imagesSHA256: digest,
-            prompts: prompts.count + learned.count,
-            batch: batch, seed: isQueue ? nil : seed)
+            source: checkpoint.name, sourceSHA256: checkpoint.sha256, images: count, imagesSHA256: digest, prompts: all.count,
+            promptsSHA256: Self.sha256(all), batch: batch, seed: isQueue ? nil : seed)
+    }
+
+    /// Of each prompt's tokens and vectors, little-endian, with their numbers before them.
+    private static func sha256(_ prompts: [EmbeddedPrompt]) -> String {
+        var hash = SHA256()
+        for prompt in prompts {
+            for number in [Int32(prompt.ids.count), Int32(prompt.context?.count ?? 0)] + prompt.ids {
+                withUnsafeBytes(of: number.littleEndian) { hash.update(bufferPointer: $0) }
+            }
+            prompt.context?.withUnsafeBufferPointer { values in
+                for value in values { withUnsafeBytes(of: value.bitPattern.littleEndian) { hash.update(bufferPointer: $0) } }
+            }
+        }
+        return hex(hash.finalize())
+    }
+
+    private static func hex(_ digest: SHA256.Digest) -> String {
+        digest.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
     }
 
     /// Each class's name behind vectors as a learned prompt begins with.
@@ -88,7 +112,7 @@ struct CalibrationOptions: ParsableArguments {
         }
         let context = EmbeddedPrompt.initialContext(tokens: calibratePromptTokens, width: configuration.text.width, seed: seed)
         return try classes.classes.map {
-            EmbeddedPrompt(ids: try tokenizer.encode("\($0.name).", contextLength: length, truncating: false), context: context)
+            EmbeddedPrompt(ids: try tokenizer.encode("\($0.name).", contextLength: length, truncating: truncatePrompts), context: context)
         }
     }
 
@@ -111,18 +135,20 @@ struct CalibrationOptions: ParsableArguments {
                 }
             }
             hash.update(data: crops)
-            calibrator.observe(crops: crops)
+            try calibrator.observe(crops: crops)
             progress.update(count)
         }
         progress.finish(count)
         if case .queue(let queue) = images { queue.close() }
-        guard count > 0 else { throw ValidationError("none of the calibration images can be used") }
-        return (count, hash.finalize().map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined())
+        guard count > 0 else {
+            throw CalibrationImages.Missing(places: calibration, hadSome: total > 0 && !isQueue, timeout: isQueue ? timeout : nil)
+        }
+        return (count, Self.hex(hash.finalize()))
     }
 
     private func open(_ notices: Notices) throws -> (images: CalibrationImages, total: Int) {
         guard isQueue else {
-            return try CalibrationImages.draw(calibration, samples: samples, seed: seed, maxBytes: imageOptions.maxBytes)
+            return try CalibrationImages.draw(calibration, samples: samples, seed: seed, maxBytes: imageOptions.maxBytes, notices)
         }
         let queue = try QueueImages(
             endpoints(calibration, mode: .bind), maxBytes: imageOptions.maxBytes, timeout: timeout.map { .seconds($0) })

@@ -25,6 +25,8 @@ struct BenchModelOptions: ParsableArguments {
     @Option(name: .long, help: "Bit widths, weights-activations-attention; 32 is float. A quantized model has its own.")
     var bits: String?
 
+    static let largestBatch = 4096
+
     func validate() throws {
         if (random == nil) == (model == nil) { throw ValidationError("give either --random SHAPE or --model DIR") }
         if let bits, bits != "32", BitPlan(bits) == nil {
@@ -49,24 +51,24 @@ struct BenchModelOptions: ParsableArguments {
         // Quantized by the ranges of a few made-up pictures: what they are doesn't change the speed.
         let calibrator = Calibrator(image: tower, text: nil, activationBits: [], attentionBits: [], pool: pool)
         let samples = 2 * tower.imageSide * tower.imageSide * 3
-        calibrator.observe(crops: (0..<samples).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 13) })
+        try calibrator.observe(crops: (0..<samples).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 13) })
         let tensors = try QuantizedTensors(checkpoint, calibrator.finish(), observer: .minMax, bits: plan, towers: [.vision])
         let encoder = QuantizedImageEncoder(
             tensors, checkpoint.configuration, normalization: normalization, instructionSet: set, clock: clock)
         let model = CLIPModel(
             name: float.name, sha256: float.sha256, preprocessor: float.preprocessor, imageEncoder: encoder, text: nil, scale: float.scale)
-        return BenchSubject(model: model, configuration: checkpoint.configuration, bits: plan)
+        return BenchSubject(model: model, configuration: checkpoint.configuration, bits: plan, recipe: .paper)
     }
 
     private func quantizedFolder(_ folder: URL, _ clock: StageClock?) throws -> BenchSubject {
         let configuration = folder.appendingPathComponent("config.json")
-        let plan = QuantizationDescription(configuration: configuration).flatMap { BitPlan($0.bits) }
-        if let bits, bits != plan?.description {
-            throw ValidationError("\(folder.path) is quantized at \(plan?.description ?? "?"); leave --bits \(bits) out")
+        let plan = try QuantizationDescription.read(configuration: configuration)?.plan(file: configuration)
+        if let bits, bits != plan?.bits.description {
+            throw ValidationError("\(folder.path) is quantized at \(plan?.bits.description ?? "?"); leave --bits \(bits) out")
         }
         return BenchSubject(
             model: try QuantizedFolder.load(folder, instructionSet: try ProcessorOptions.instructionSet(), clock: clock),
-            configuration: try CLIPConfiguration(contentsOf: configuration), bits: plan)
+            configuration: try CLIPConfiguration(contentsOf: configuration), bits: plan?.bits, recipe: plan?.recipe)
     }
 
     private func checkpoint() throws -> Checkpoint {
@@ -85,6 +87,15 @@ struct BenchSubject {
 
     /// nil: float.
     let bits: BitPlan?
+    var recipe: Recipe?
+
+    /// The widths that nearly all of the integer products have: the recipe `reference` has others in the patch embedding only.
+    var productBits: BitPlan? {
+        recipe == .reference ? BitPlan(weights: .eight, activations: .eight, attention: .eight) : bits
+    }
+
+    /// Whether the tower tells what its parts take.
+    var isClocked: Bool { recipe == .paper }
 
     var bitsText: String { bits?.description ?? "32" }
 }
@@ -122,9 +133,18 @@ func printReport(_ fields: [(name: String, value: any Encodable)], json: Bool) t
     if json {
         try StandardOutput.line(jsonObject(fields))
     } else {
-        for field in fields { try StandardOutput.line(field.name.padding(toLength: 28, withPad: " ", startingAt: 0) + "\(field.value)") }
+        let width = max(28, (fields.map(\.name.count).max() ?? 0) + 2)
+        for field in fields {
+            try StandardOutput.line(field.name.padding(toLength: width, withPad: " ", startingAt: 0) + text(field.value))
+        }
     }
     try StandardOutput.flush()
+}
+
+/// For people: parts of a whole by their size.
+private func text(_ value: any Encodable) -> String {
+    guard let parts = value as? [String: Double] else { return "\(value)" }
+    return parts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
 }
 
 /// One line of JSON with the fields in their order; names are plain identifiers.

@@ -24,7 +24,8 @@ struct BenchEncoder: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
-        if batch < 1 || seconds <= 0 { throw ValidationError("--batch and --seconds must be positive") }
+        try checkCount("--batch", batch, most: BenchModelOptions.largestBatch)
+        try checkSeconds("--seconds", seconds)
     }
 
     func run() async throws {
@@ -39,8 +40,8 @@ struct BenchEncoder: AsyncParsableCommand {
                 features.withUnsafeMutableBufferPointer { encoder.encode(crops: crops, count: batch, features: $0, pool: pool) }
             }
         }
-        let products = TowerProducts(subject.configuration, batch: batch, makesMatrices: subject.bits == nil)
-        if let bits = subject.bits { return try measureIntegers(encode, products, subject.model.name, bits, clock, pool) }
+        if subject.bits != nil { return try measureIntegers(encode, subject, clock, pool) }
+        let products = TowerProducts(subject.configuration, batch: batch)
         for _ in 0..<2 { encode() }
         products.run(threads: pool.threads)
         var (tower, blas) = (Stopwatch(), Stopwatch())
@@ -62,8 +63,9 @@ struct BenchEncoder: AsyncParsableCommand {
 
     /// The integer tower, beside what the instruction set's dot product does on registers alone.
     private func measureIntegers(
-        _ encode: () -> Void, _ products: TowerProducts, _ name: String, _ bits: BitPlan, _ clock: StageClock, _ pool: ThreadPool
+        _ encode: () -> Void, _ subject: BenchSubject, _ clock: StageClock, _ pool: ThreadPool
     ) throws {
+        guard let bits = subject.productBits else { return }
         let gemm = IntegerGEMM(try ProcessorOptions.instructionSet())
         for _ in 0..<2 { encode() }
         var tower = Stopwatch()
@@ -72,32 +74,38 @@ struct BenchEncoder: AsyncParsableCommand {
         // In turns, so that both see the same machine.
         for _ in 0..<5 {
             tower.repeating(for: seconds / 5 * 0.9, least: 1, encode)
-            limits.append(limit(gemm, bits, pool, milliseconds: max(20, Int(seconds * 20))))
+            limits.append(IntegerLimit.measure(gemm, bits, pool, milliseconds: max(20, Int(min(seconds, 60) * 20))))
         }
-        let operations = Double(products.operations)
+        let operations = Double(batch * subject.configuration.integerOperationsPerImage(quantizesAttention: subject.recipe == .paper))
         let limit = Stopwatch.median(limits)
         let images = Double(tower.seconds.count * batch)
         let stages = clock.takeSeconds(secondsPerTick: StageClock.measureSecondsPerTick()).map { ($0.stage, $0.seconds / images * 1e3) }
         let busy = stages.reduce(0) { $0 + $1.1 }
         let available = tower.seconds.reduce(0, +) * Double(pool.threads) / images * 1e3
-        try printReport(
-            [
-                ("model", name), ("bits", bits.description), ("threads", pool.threads), ("batch", batch),
-                ("processor", processorName()), ("instruction_set", gemm.instructionSet.rawValue),
-                ("images_per_second", rounded(Double(batch) / tower.median)), ("milliseconds_per_batch", rounded(tower.median * 1e3)),
-                ("gops", rounded(operations / tower.median / 1e9)), ("limit_gops", rounded(limit / 1e9)),
-                ("limit_share", rounded(operations / tower.median / limit, 3)),
-                ("limit_images_per_second", rounded(limit / operations * Double(batch))), ("runs", tower.seconds.count),
+        var fields: [(name: String, value: any Encodable)] = [
+            ("model", subject.model.name), ("bits", subject.bitsText), ("threads", pool.threads), ("batch", batch),
+            ("processor", processorName()), ("instruction_set", gemm.instructionSet.rawValue),
+            ("images_per_second", rounded(Double(batch) / tower.median)), ("milliseconds_per_batch", rounded(tower.median * 1e3)),
+            ("gops", rounded(operations / tower.median / 1e9)), ("limit_gops", rounded(limit / 1e9)),
+            ("limit_share", rounded(operations / tower.median / limit, 3)),
+            ("limit_images_per_second", rounded(limit / operations * Double(batch))), ("runs", tower.seconds.count),
+        ]
+        if subject.isClocked {
+            let parts = Dictionary(uniqueKeysWithValues: stages.map { ("\($0.0)", rounded($0.1, 3)) })
+            fields.append(
                 (
                     "core_milliseconds_per_image",
-                    Dictionary(uniqueKeysWithValues: stages.map { ("\($0.0)", rounded($0.1, 3)) })
-                        .merging(["waiting_and_rest": rounded(available - busy, 3)]) { first, _ in first }
-                ),
-            ], json: json)
+                    parts.merging(["waiting_and_rest": rounded(available - busy, 3)]) { first, _ in first }
+                ))
+        }
+        try printReport(fields, json: json)
     }
+}
 
-    /// Operations a second of all threads at once.
-    private func limit(_ gemm: IntegerGEMM, _ bits: BitPlan, _ pool: ThreadPool, milliseconds: Int) -> Double {
+/// What the processor's integer dot product can do.
+enum IntegerLimit {
+    /// Operations a second of all threads at once, on registers alone.
+    static func measure(_ gemm: IntegerGEMM, _ bits: BitPlan, _ pool: ThreadPool, milliseconds: Int) -> Double {
         let rates = Mutex<[Double]>([])
         pool.forEach(pool.threads) { _ in
             let rate = gemm.peakOperationsPerSecond(
@@ -121,26 +129,8 @@ struct TowerProducts {
     private let a: [Float]
     private let b: [Float]
 
-    /// - Parameter makesMatrices: whether `run` will be called.
-    init(_ configuration: CLIPConfiguration, batch: Int, makesMatrices: Bool) {
-        let vision = configuration.vision
-        let rows = batch * configuration.visionPositions
-        let patch = 3 * configuration.patchSize * configuration.patchSize
-        let blocks = vision.depth - 1
-        shapes = [
-            Shape(m: batch * (configuration.visionPositions - 1), n: vision.width, k: patch, count: 1),
-            Shape(m: rows, n: vision.width, k: vision.width, count: 4 * blocks + 2),
-            Shape(m: rows, n: vision.mlpWidth, k: vision.width, count: blocks),
-            Shape(m: rows, n: vision.width, k: vision.mlpWidth, count: blocks),
-            // Of the last block, only the class token needs query, output and dense layers.
-            Shape(m: batch, n: vision.width, k: vision.width, count: 2),
-            Shape(m: batch, n: vision.mlpWidth, k: vision.width, count: 1),
-            Shape(m: batch, n: vision.width, k: vision.mlpWidth, count: 1),
-        ]
-        guard makesMatrices else {
-            (a, b) = ([], [])
-            return
-        }
+    init(_ configuration: CLIPConfiguration, batch: Int) {
+        shapes = configuration.imageProducts.map { Shape(m: batch * $0.rows, n: $0.outputs, k: $0.inputs, count: $0.count) }
         a = (0..<(shapes.map { $0.m * $0.k }.max() ?? 0)).map { Float($0 % 17) - 8 }
         b = (0..<(shapes.map { $0.n * $0.k }.max() ?? 0)).map { Float($0 % 13) - 6 }
     }

@@ -3,6 +3,7 @@ import CLIP
 import Foundation
 import Imaging
 import Messages
+import Quantization
 import Services
 import Synchronization
 import Tensors
@@ -10,7 +11,12 @@ import Tensors
 /// `p4q bench pipeline`: image files in, scores out, through the parts a worker is made of.
 struct BenchPipeline: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "pipeline", abstract: "Images a second from file bytes to scores against made-up class features.")
+        commandName: "pipeline", abstract: "Images a second from file bytes to scores against made-up class features.",
+        discussion: """
+            Beside what an image costs in the pipeline stands what it could cost: decoding and preprocessing on one thread with nothing \
+            beside it (alone), and the tower's operations at the speed of the processor's integer dot product (limit). decode and \
+            preprocess are elapsed times, which threads that share a core lengthen; the other figures are processor time.
+            """)
 
     @OptionGroup var modelOptions: BenchModelOptions
     @OptionGroup var threading: ThreadOptions
@@ -31,13 +37,16 @@ struct BenchPipeline: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
-        if batch < 1 || classes < 1 || seconds <= 0 { throw ValidationError("--batch, --classes and --seconds must be positive") }
+        try checkCount("--batch", batch, most: BenchModelOptions.largestBatch)
+        try checkCount("--classes", classes, most: 1_000_000)
+        try checkSeconds("--seconds", seconds)
     }
 
     func run() async throws {
         let files = try loadImages(images)
         let pool = threading.makePool()
-        let subject = try modelOptions.subject(pool: pool)
+        let clock = StageClock()
+        let subject = try modelOptions.subject(pool: pool, clock: clock)
         let model = subject.model
         let registry = ClassSetRegistry(model: model, pool: pool, cache: nil)
         let classSet = try ClassSet(labels: (0..<classes).map { "class \($0)" })
@@ -52,14 +61,18 @@ struct BenchPipeline: AsyncParsableCommand {
         }
         // The first batches fill caches and memory; they are not counted.
         feed(pipeline, files, until: .now + .seconds(min(2, seconds / 4)))
+        _ = clock.takeSeconds(secondsPerTick: 0)
         let (before, start) = (pipeline.counters.values, ContinuousClock.now)
         let processorBefore = Self.processorSeconds()
         feed(pipeline, files, until: start + .seconds(seconds))
         let (after, elapsed) = (pipeline.counters.values, ContinuousClock.now - start)
         let processor = Self.processorSeconds() - processorBefore
+        let tower = clock.takeSeconds(secondsPerTick: StageClock.measureSecondsPerTick()).reduce(0) { $0 + $1.seconds }
         pipeline.finish()
         if failures.load(ordering: .relaxed) > 0 { throw ValidationError("some of the images can't be decoded; measure with good ones") }
-        try report(before, after, seconds: Self.seconds(elapsed), processor: processor, threads: pool.threads, bits: subject.bitsText)
+        try report(
+            before, after, seconds: Self.seconds(elapsed), processor: processor, tower: subject.isClocked ? tower : nil,
+            limits: try limits(files, subject, pool), threads: pool.threads, bits: subject.bitsText)
     }
 
     private func feed(_ pipeline: ClassificationPipeline, _ files: [Data], until end: ContinuousClock.Instant) {
@@ -70,20 +83,61 @@ struct BenchPipeline: AsyncParsableCommand {
         }
     }
 
+    /// What an image costs at least, in milliseconds of a core.
+    private struct Limits {
+        let decode: Double
+        let preprocess: Double
+        /// nil: float, or no time of its own.
+        let tower: Double?
+    }
+
+    private func limits(_ files: [Data], _ subject: BenchSubject, _ pool: ThreadPool) throws -> Limits {
+        let preprocessor = try ImagePreprocessor(subject.model.preprocessor)
+        let (decoder, workspace) = (ImageDecoder(), ImageWorkspace())
+        var crop = [UInt8](repeating: 0, count: preprocessor.sampleCount)
+        var (decode, preprocess) = (0.0, 0.0)
+        var count = 0.0
+        let end = ContinuousClock.now + .seconds(min(2, seconds / 4))
+        repeat {
+            for file in files {
+                try file.withUnsafeBytes { bytes in
+                    var outcome: (any Error)?
+                    decode += Stopwatch.time { do { try decoder.decode(bytes, into: workspace.image) } catch { outcome = error } }
+                    if let outcome { throw outcome }
+                    preprocess += Stopwatch.time {
+                        crop.withUnsafeMutableBufferPointer { preprocessor.crop(workspace.image, into: $0, workspace: workspace) }
+                    }
+                }
+                count += 1
+                if ContinuousClock.now >= end { break }
+            }
+        } while ContinuousClock.now < end
+        let tower = try subject.productBits.map { bits in
+            let rate = IntegerLimit.measure(IntegerGEMM(try ProcessorOptions.instructionSet()), bits, pool, milliseconds: 100)
+            let operations = subject.configuration.integerOperationsPerImage(quantizesAttention: subject.recipe == .paper)
+            return Double(operations) / rate * Double(pool.threads) * 1e3
+        }
+        return Limits(decode: decode / count * 1e3, preprocess: preprocess / count * 1e3, tower: tower)
+    }
+
     private func report(
-        _ before: PipelineCounters.Values, _ after: PipelineCounters.Values, seconds: Double, processor: Double, threads: Int, bits: String
+        _ before: PipelineCounters.Values, _ after: PipelineCounters.Values, seconds: Double, processor: Double, tower: Double?,
+        limits: Limits, threads: Int, bits: String
     ) throws {
         let count = Double(after.scored - before.scored)
-        let decode = Self.seconds(after.decode - before.decode) / count * 1e3
-        let preprocess = Self.seconds(after.preprocess - before.preprocess) / count * 1e3
-        try printReport(
-            [
-                ("images_per_second", rounded(count / seconds)), ("images", Int(count)), ("threads", threads), ("batch", batch),
-                ("bits", bits), ("classes", classes), ("processor", processorName()),
-                ("core_milliseconds_per_image", rounded(processor / count * 1e3, 3)),
-                ("decode_milliseconds_per_image", rounded(decode, 3)), ("preprocess_milliseconds_per_image", rounded(preprocess, 3)),
-                ("images_per_batch", rounded(Double(after.images - before.images) / Double(max(after.batches - before.batches, 1)))),
-            ], json: json)
+        func each(_ seconds: Double) -> Double { rounded(seconds / count * 1e3, 3) }
+        var fields: [(name: String, value: any Encodable)] = [
+            ("images_per_second", rounded(count / seconds)), ("images", Int(count)), ("threads", threads), ("batch", batch),
+            ("bits", bits), ("classes", classes), ("processor", processorName()), ("core_milliseconds_per_image", each(processor)),
+            ("decode_milliseconds_per_image", each(Self.seconds(after.decode - before.decode))),
+            ("decode_alone_milliseconds_per_image", rounded(limits.decode, 3)),
+            ("preprocess_milliseconds_per_image", each(Self.seconds(after.preprocess - before.preprocess))),
+            ("preprocess_alone_milliseconds_per_image", rounded(limits.preprocess, 3)),
+        ]
+        if let tower { fields.append(("encoder_core_milliseconds_per_image", each(tower))) }
+        if let limit = limits.tower { fields.append(("encoder_limit_milliseconds_per_image", rounded(limit, 3))) }
+        fields.append(("images_per_batch", rounded(Double(after.images - before.images) / Double(max(after.batches - before.batches, 1)))))
+        try printReport(fields, json: json)
     }
 
     /// [classes, width], unit norm, made up.

@@ -21,7 +21,8 @@ struct BenchPreprocess: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
-        if side < 1 || seconds <= 0 { throw ValidationError("--side and --seconds must be positive") }
+        try checkCount("--side", side, most: 4096)
+        try checkSeconds("--seconds", seconds)
     }
 
     func run() async throws {

@@ -95,7 +95,7 @@ struct BenchTuning: AsyncParsableCommand {
         guard let plan = BitPlan(bits) else { return .float(float) }
         // A few prompts: what the ranges are doesn't change the speed.
         let calibrator = Calibrator(image: nil, text: float, activationBits: [], attentionBits: [], pool: pool)
-        calibrator.observe(prompts: (0..<4).map { [49_406, Int32(2000 + $0), Int32(3000 + $0), 49_407] })
+        try calibrator.observe(prompts: (0..<4).map { [49_406, Int32(2000 + $0), Int32(3000 + $0), 49_407] })
         let tensors = try QuantizedTensors(checkpoint, calibrator.finish(), observer: .minMax, bits: plan, towers: [.text])
         return .quantized(QuantizedTextEncoder(tensors, configuration, instructionSet: set))
     }

@@ -20,6 +20,12 @@ struct Quantize: AsyncParsableCommand {
     @Option(name: .long, help: "A float CLIP: a Hugging Face folder, OpenAI's or open_clip's file, or builtin.", completion: .directory)
     var model: String
 
+    @Option(name: .long, help: "The folder of the tokenizer's files, where they don't lie beside the weights.", completion: .directory)
+    var tokenizer: String?
+
+    @Option(name: .long, help: "The activation, instead of what the configuration says: quick_gelu or gelu.")
+    var activation: Activation?
+
     @OptionGroup var calibrationOptions: CalibrationOptions
 
     @OptionGroup var planOptions: PlanOptions
@@ -46,15 +52,21 @@ struct Quantize: AsyncParsableCommand {
     }
 
     func run() async throws {
+        let set = try ProcessorOptions.instructionSet()
         let url = try ModelLocation.url(model)
         if QuantizedFolder.isOne(url) { throw ValidationError("\(model) is quantized already; quantize the float model it came from") }
         let interruption = Interruption()
-        let checkpoint = try Checkpoint.load(url)
+        let checkpoint = try Checkpoint.load(url, activation: activation)
         let plans = try planOptions.plans(for: checkpoint.configuration, sweep: sweep)
-        let calibrated = try CalibratedModel(
-            checkpoint, folder: CLIPModel.folder(of: url), plans: plans, recipe: planOptions.recipe, data: calibrationOptions,
-            pool: threading.makePool(), quiet: quiet)
         let out = URL(fileURLWithPath: out)
+        // Before all the work: what can't be written then can't be written now.
+        for folder in sweep ? plans.map({ out.appendingPathComponent(Sweep.folderName($0)) }) : [out] {
+            try QuantizedFolder.checkTarget(folder)
+        }
+        let folder = CLIPModel.folder(of: url)
+        let calibrated = try CalibratedModel(
+            checkpoint, folder: folder, tokenizer: tokenizer.map { URL(fileURLWithPath: $0) } ?? folder, plans: plans,
+            recipe: planOptions.recipe, data: calibrationOptions, instructionSet: set, pool: threading.makePool(), quiet: quiet)
         if sweep {
             try Sweep(calibrated: calibrated, out: out, quiet: quiet).run(
                 plans, data: data, classSet: ClassSet(contentsOf: URL(fileURLWithPath: calibrationOptions.classSet)),
@@ -71,5 +83,4 @@ struct Quantize: AsyncParsableCommand {
             \(calibrated.provenance.prompts) prompts
             """)
     }
-
 }

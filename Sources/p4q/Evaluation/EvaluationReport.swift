@@ -103,7 +103,7 @@ struct EvaluatedModel {
             instructionSet: try ProcessorOptions.instructionSet())
         model = try loader.load(path, tuning: tuning)
         let folder = CLIPModel.folder(of: url)
-        description = QuantizationDescription(configuration: folder.appendingPathComponent("config.json"))
+        description = try QuantizationDescription.read(configuration: folder.appendingPathComponent("config.json"))
         let files =
             description == nil
             ? try Checkpoint.load(url, activation: activation).files : [folder.appendingPathComponent("model.safetensors")]

@@ -2,6 +2,7 @@ import BuiltInModel
 import CLIP
 import Drawing
 import Foundation
+import Quantization
 
 /// Where `--model` points: a path, or the model that comes with the program.
 enum ModelLocation {
@@ -10,7 +11,12 @@ enum ModelLocation {
 
     /// The folder or file of `model`: "builtin" and "builtin-8" are the built-in one, unless something of that name lies here.
     static func url(_ model: String?) throws(BuiltInModel.Unwritable) -> URL {
-        guard let builtIn = builtIn(model) else { return URL(fileURLWithPath: model ?? "") }
+        guard let builtIn = builtIn(model) else {
+            let url = URL(fileURLWithPath: model ?? "")
+            // The weights of a quantized model mean nothing without what lies beside them.
+            let folder = CLIPModel.folder(of: url)
+            return folder != url && QuantizedFolder.isOne(folder) ? folder : url
+        }
         let environment = ProcessInfo.processInfo.environment
         let caches = [environment["XDG_CACHE_HOME"], environment["HOME"].map { $0 + "/.cache" }].compactMap { $0 }
             .map { URL(fileURLWithPath: $0).appendingPathComponent("p4q/models") }

@@ -73,8 +73,9 @@ struct PlanOptions: ParsableArguments {
         if recipe == .reference && attention != nil { throw ValidationError("--attention: the recipe reference keeps attention in float") }
     }
 
+    /// In their order, each once.
     private func widths(sweep: Bool) throws -> [BitPlan] {
-        try (bits ?? (sweep ? Sweep.defaultBits : "8-8-8")).split(separator: ",", omittingEmptySubsequences: false).map {
+        let all = try (bits ?? (sweep ? Sweep.defaultBits : "8-8-8")).split(separator: ",", omittingEmptySubsequences: false).map {
             guard var plan = BitPlan(String($0)) else {
                 throw ValidationError("--bits \($0) is not W-A-T with widths of 8, 4, 3 or 2, as 4-4-8")
             }
@@ -83,6 +84,7 @@ struct PlanOptions: ParsableArguments {
             plan.attention = try width("--attention", attention) ?? plan.attention
             return plan
         }
+        return all.enumerated().filter { !all[..<$0.offset].contains($0.element) }.map(\.element)
     }
 
     private func width(_ option: String, _ bits: Int?) throws -> BitWidth? {

@@ -12,7 +12,7 @@ struct QuantizedFacts: Encodable {
     let bytes: [String: Int]
     let manifest: QuantizedManifest
 
-    /// Reads the folder, checks every tensor and that the manifest belongs to the weights.
+    /// Reads the folder and checks every tensor, and that there is a manifest.
     ///
     /// - Throws: what is wrong with the folder.
     init(_ folder: URL) throws {
@@ -20,10 +20,6 @@ struct QuantizedFacts: Encodable {
         guard let manifest = QuantizedManifest(folder: folder) else {
             throw QuantizationError.description(
                 file: folder.appendingPathComponent(QuantizedManifest.fileName).path, reason: "is missing or damaged")
-        }
-        guard manifest.model_sha256 == model.sha256 else {
-            throw QuantizationError.description(
-                file: folder.appendingPathComponent(QuantizedManifest.fileName).path, reason: "belongs to other weights than lie beside it")
         }
         name = model.name
         sha256 = model.sha256
@@ -46,7 +42,8 @@ struct QuantizedFacts: Encodable {
         let calibration = manifest.calibration
         let drawn = calibration.seed.map { "drawn with seed \($0)" } ?? "as a queue delivered them"
         let facts = [
-            ("name", name), ("sha256", sha256), ("bits", "\(manifest.bits), recipe \(manifest.recipe), observer \(manifest.observer)"),
+            ("name", name), ("sha256", sha256),
+            ("bits", "\(manifest.bits), recipe \(manifest.recipe), observer \(manifest.observer)\(exceptions)"),
             ("from", "\(manifest.source.name), sha256 \(manifest.source.sha256)"),
             ("calibrated on", "\(calibration.images) images, \(drawn), and \(calibration.prompts) prompts"),
             (
@@ -59,7 +56,29 @@ struct QuantizedFacts: Encodable {
         return facts.map { $0.0.padding(toLength: 16, withPad: " ", startingAt: 0) + $0.1 } + [""] + pointLines + [""] + weightLines
     }
 
+    /// What else the plan says.
+    private var exceptions: String {
+        let overrides = manifest.overrides?.count ?? 0
+        return (manifest.rounding.map { ", rounding \($0)" } ?? "") + (overrides == 0 ? "" : ", \(overrides) overrides")
+    }
+
+    private var channelLines: [String] {
+        guard let points = manifest.channel_points else { return [] }
+        let table = TextTable<(name: String, point: QuantizedManifest.ChannelPoint)> { row in
+            let point = row.point
+            return [
+                Column(title: "point", value: row.name), Column(title: "channels", value: "\(point.channels)", align: .right),
+                Column(title: "codes", value: "0...\(point.top)", align: .right),
+                Column(title: "observed", value: Self.range(point.observed_low, point.observed_high), align: .right),
+                Column(title: "clipped %", value: point.clipped.map { fixed($0 * 100, 4) } ?? "", align: .right),
+                Column(title: "SNR dB", value: point.snr_db.map { fixed($0, 1) } ?? "", align: .right),
+            ]
+        }
+        return EvaluationTable.drawn(table, points.sorted { Self.precedes($0.key, $1.key) }.map { ($0.key, $0.value) }, .plain) + [""]
+    }
+
     private var pointLines: [String] {
+        if manifest.points.isEmpty { return channelLines }
         let table = TextTable<(name: String, point: QuantizedManifest.Point)> { row in
             let point = row.point
             return [
@@ -67,7 +86,7 @@ struct QuantizedFacts: Encodable {
                 Column(title: "scale", value: String(format: "%.6g", point.scale), align: .right),
                 Column(title: "zero", value: "\(point.zero_point)", align: .right),
                 Column(title: "range", value: "\(fixed(point.low, 3)) ... \(fixed(point.high, 3))", align: .right),
-                Column(title: "observed", value: observed(point), align: .right),
+                Column(title: "observed", value: Self.range(point.observed_low, point.observed_high), align: .right),
                 Column(title: "clipped %", value: point.clipped.map { fixed($0 * 100, 4) } ?? "", align: .right),
                 Column(title: "SNR dB", value: point.snr_db.map { fixed($0, 1) } ?? "", align: .right),
             ]
@@ -75,8 +94,8 @@ struct QuantizedFacts: Encodable {
         return EvaluationTable.drawn(table, manifest.points.sorted { Self.precedes($0.key, $1.key) }.map { ($0.key, $0.value) }, .plain)
     }
 
-    private func observed(_ point: QuantizedManifest.Point) -> String {
-        guard let low = point.observed_low, let high = point.observed_high else { return "" }
+    private static func range(_ low: Double?, _ high: Double?) -> String {
+        guard let low, let high else { return "" }
         return "\(fixed(low, 3)) ... \(fixed(high, 3))"
     }
 

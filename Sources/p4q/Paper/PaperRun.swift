@@ -290,8 +290,10 @@ final class PaperRun {
         let url = try ModelLocation.url(model)
         let arguments = options.train.flatMap { ["--calibration", $0] } + ["--class-set", classSetFile.path]
         let calibrated = try CalibratedModel(
-            try Checkpoint.load(url), folder: CLIPModel.folder(of: url), plans: missing, recipe: .paper,
-            data: CalibrationOptions.parse(arguments), pool: pool, quiet: notices.isQuiet)
+            try Checkpoint.load(url), folder: CLIPModel.folder(of: url), tokenizer: CLIPModel.folder(of: url), plans: missing,
+            recipe: .paper,
+            data: CalibrationOptions.parse(arguments), instructionSet: try ProcessorOptions.instructionSet(), pool: pool,
+            quiet: notices.isQuiet)
         _ = try Sweep(calibrated: calibrated, out: models, quiet: notices.isQuiet)
             .write(missing, Interruption())
     }
