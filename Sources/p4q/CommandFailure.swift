@@ -33,7 +33,7 @@ enum CommandFailure {
         case is CLIPError, is ImagingError, is DatasetError, is TensorsError, is QuantizationError, is TuningError, is PretrainingError:
             ExitCode(65)
         case let error as ConfigurationError: ExitCode(error.isUnreadable ? 66 : 65)
-        case is KeyFileError: ExitCode(66)
+        case is KeyFileError, is NoImages: ExitCode(66)
         case TrainingError.unusableFolder, is Report.Missing: ExitCode(66)
         case TrainingError.locked: ExitCode(75)
         case TrainingError.damaged: ExitCode(74)
