@@ -29,7 +29,8 @@ enum CommandFailure {
 
     private static func exitCode(_ error: any Error) -> ExitCode? {
         switch error {
-        case CLIPError.unreadable, CLIPError.missingFile, TuningError.file(.unreadable): ExitCode(66)
+        case CLIPError.unreadable, CLIPError.missingFile, CLIPError.classSetUnreadable, TuningError.file(.unreadable): ExitCode(66)
+        case DatasetError.unreadable(let path, _) where !FileManager.default.fileExists(atPath: path): ExitCode(66)
         case is CLIPError, is ImagingError, is DatasetError, is TensorsError, is QuantizationError, is TuningError, is PretrainingError:
             ExitCode(65)
         case let error as ConfigurationError: ExitCode(error.isUnreadable ? 66 : 65)
