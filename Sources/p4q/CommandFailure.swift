@@ -47,7 +47,7 @@ enum CommandFailure {
         case let failure as Failure: ExitCode(failure.code == "access.forbidden" ? 77 : 65)
         case is BuiltInModel.Unwritable: ExitCode(70)
         case ReleaseError.conflict, ReleaseError.pinned: ExitCode(75)
-        case ReleaseError.unknown, ReleaseError.gone: ExitCode(66)
+        case ReleaseError.unknown, ReleaseError.noReleases, ReleaseError.noLive, ReleaseError.noEarlier, ReleaseError.gone: ExitCode(66)
         case is ReleaseError, is MessageError: ExitCode(65)
         case is TransportError, is Train.SilentDispatcher: ExitCode(69)
         case is QueueWorker.UnsentResults: ExitCode(75)
