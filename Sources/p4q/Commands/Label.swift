@@ -28,8 +28,8 @@ struct LabelPush: AsyncParsableCommand {
         commandName: "push", abstract: "Push labelled images to the trainer.",
         discussion: """
             An image is labelled by its folder (cat/1.jpg), in folders and tar archives, or by a table: CSV with a header path,label[,id], or \
-            JSON Lines with these members. What has no label is not sent. An example is named by --run and its path (or its id in the table); pushing it again with another \
-            label corrects it. Each image is acknowledged when it is durable.
+            JSON Lines with these members. What has no label is not sent. An example is named by --run and its path (or its id in the \
+            table); pushing it again with another label corrects it. Each image is acknowledged when it is durable.
             """)
 
     @Argument(help: "Folders, tar archives, .csv or .jsonl tables.", completion: .file())
