@@ -20,6 +20,7 @@ extension CLIPError: CustomStringConvertible {
         case .wrongShape: "model.wrong_shape"
         case .wrongType: "model.wrong_type"
         case .tensorBounds: "model.tensor_bounds"
+        case .classSetUnreadable: "class_set.unreadable"
         case .classSet: "class_set.invalid"
         case .tokenizer: "tokenizer.invalid"
         case .promptTooLong: "tokenizer.too_long"
@@ -52,6 +53,8 @@ extension CLIPError: CustomStringConvertible {
         case .wrongType(let file, let tensor, let type):
             "\(file): tensor \(Self.shown(tensor)) has elements of type \(Self.shown(type)); weights are float32, float16 or bfloat16"
         case .tensorBounds(let file, let tensor, let reason): "\(file): tensor \(Self.shown(tensor)) \(reason)"
+        case .classSetUnreadable(let path, let reason):
+            "the class set \(path) can't be read: \(reason); give the path of a YAML or JSON file"
         case .classSet(let name, let reason): "the class set \(Self.shown(name)) can't be used: \(reason)"
         case .tokenizer(let file, let reason): "\(file) is no tokenizer of a CLIP: \(reason)"
         case .promptTooLong(let prompt, let tokens, let limit):

@@ -34,6 +34,8 @@ package enum CLIPError: Error, Equatable {
     /// A tensor's place, extents or strides reach beyond the memory that it names.
     case tensorBounds(file: String, tensor: String, reason: String)
 
+    /// A class set's file is not there, or closed to us.
+    case classSetUnreadable(path: String, reason: String)
     /// A class set is not one: a field is missing, misspelt or out of range.
     case classSet(name: String, reason: String)
 

@@ -16,12 +16,14 @@ extension ClassSet {
     ///       - name: fish
     ///         prompts: ["a fish in a bowl."]
     package init(contentsOf url: URL) throws(CLIPError) {
-        let text: String
+        let data: Data
         do {
-            text = try String(contentsOf: url, encoding: .utf8)
+            data = try Data(contentsOf: url)
         } catch {
-            throw CLIPError.classSet(name: url.path, reason: "it can't be read: \(error.localizedDescription)")
+            let isThere = FileManager.default.fileExists(atPath: url.path)
+            throw CLIPError.classSetUnreadable(path: url.path, reason: isThere ? error.localizedDescription : "there is no such file")
         }
+        guard let text = String(data: data, encoding: .utf8) else { throw CLIPError.classSet(name: url.path, reason: "it is not UTF-8") }
         try self.init(yaml: text, file: url.path, defaultName: url.deletingPathExtension().lastPathComponent)
     }
 
@@ -40,12 +42,46 @@ extension ClassSet {
 
     private static func explain(_ error: any Error) -> String {
         switch error {
-        case DecodingError.keyNotFound(let key, _): "the field \"\(key.stringValue)\" is missing"
-        case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context),
-            DecodingError.dataCorrupted(let context):
-            "at \(context.codingPath.map(\.stringValue).joined(separator: ".")): \(context.debugDescription)"
+        case DecodingError.keyNotFound(let key, let context):
+            "the field \"\(key.stringValue)\" is missing" + (context.codingPath.isEmpty ? "" : " in \(place(context))")
+        case DecodingError.typeMismatch(_, let context) where context.codingPath.isEmpty:
+            "it must be a mapping with the field classes, as {classes: [cat, dog]}"
+        case DecodingError.typeMismatch(let type, let context): "\(place(context)) must be \(form(of: type))"
+        case DecodingError.dataCorrupted(let context) where context.underlyingError != nil: syntax(context.underlyingError)
+        case DecodingError.valueNotFound(_, let context), DecodingError.dataCorrupted(let context):
+            "at \(place(context)): \(context.debugDescription)"
         default: "it is neither YAML nor JSON: \(error)"
         }
+    }
+
+    /// Why the text is no YAML, and in which line.
+    private static func syntax(_ error: (any Error)?) -> String {
+        switch error as? YamlError {
+        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _), .composer(_, let problem, let mark, _):
+            return "line \(mark.line) is neither YAML nor JSON: \(problem)"
+        case .duplicatedKeysInMapping(let names, let context):
+            return "line \(context.mark.line) begins a mapping that has twice: \(names.sorted().joined(separator: ", "))"
+        case .reader(let problem, let offset, _, let text):
+            let line = offset.map { "line \(text.prefix($0).count(where: \.isNewline) + 1)" } ?? "it"
+            return "\(line) is neither YAML nor JSON: \(problem)"
+        default: return "it is neither YAML nor JSON: \(error.map { "\($0)" } ?? "")"
+        }
+    }
+
+    /// As `classes[2].synonyms`, counted from 0.
+    private static func place(_ context: DecodingError.Context) -> String {
+        context.codingPath.reduce("") { text, key in
+            if let index = key.intValue { return "\(text)[\(index)]" }
+            return text.isEmpty ? key.stringValue : "\(text).\(key.stringValue)"
+        }
+    }
+
+    private static func form(of type: Any.Type) -> String {
+        if type == Node.Sequence.self { return "a list" }
+        if type == Node.Mapping.self { return "a name, or a mapping with the field name" }
+        if type == Node.Scalar.self { return "a single value" }
+        if type == Int.self { return "a whole number" }
+        return type == Float.self ? "a number" : "a text"
     }
 
     /// The file's own spelling.

@@ -1,9 +1,11 @@
 extension JobResult {
     /// The columns of `csvRow()`.
     package static let csvHeader =
-        "id,status,label,index,probability,cosine,unknown,error_code,error_message,model,class_set,format,width,height,sha256,total_us,worker,attempt,release"
+        "id,status,label,index,probability,cosine,unknown,error_code,error_message,model,class_set,format,width,height,sha256,total_us,worker,attempt,release,path,given_label"
 
     /// The result as one record of RFC 4180 without its line end: the best prediction, or the failure. Unknown fields are empty.
+    ///
+    /// `path` and `given_label` are the producer's, from the metadata: the id of a job that came through a dispatcher is a hash.
     package func csvRow() -> String {
         var fields = [id]
         switch outcome {
@@ -21,6 +23,7 @@ extension JobResult {
         fields += [model?.name ?? "", classSet?.name ?? "", image?.header?.format.rawValue ?? ""]
         fields += [image?.header.map { "\($0.width)" } ?? "", image?.header.map { "\($0.height)" } ?? "", image?.sha256.hex ?? ""]
         fields += ["\(timings.total.wholeMicroseconds)", worker, "\(attempt)", release.map { "\($0.version)" } ?? ""]
+        fields += [metadata["path"] ?? "", metadata["label"] ?? ""]
         return fields.map(Self.csvField).joined(separator: ",")
     }
 

@@ -70,14 +70,18 @@ package enum KeyFileError: Error, Hashable, Sendable {
     /// Others than its owner may read the secret key.
     case exposed(path: String)
     case unwritable(path: String, errno: Int32)
+    case unreadableFolder(path: String, errno: Int32)
+    /// A folder of keys has none of this name.
+    case unknown(name: String, folder: String)
 
     /// Stable and for programs.
     package var code: String {
         switch self {
-        case .unreadable: "key.unreadable"
+        case .unreadable, .unreadableFolder: "key.unreadable"
         case .malformed: "key.malformed"
         case .exposed: "key.exposed"
         case .unwritable: "key.unwritable"
+        case .unknown: "key.unknown"
         }
     }
 }
@@ -90,6 +94,9 @@ extension KeyFileError: CustomStringConvertible {
         case .exposed(let path): "\(path) holds a secret key that others may read: run chmod 600 on it, or better make a new one"
         case .unwritable(let path, EEXIST): "\(path) is there already: choose another name, or remove it first"
         case .unwritable(let path, let code): "can't write the key file \(path): \(Self.text(code))"
+        case .unreadableFolder(let path, ENOENT): "there is no folder of keys \(path); p4q keys allow makes it for the first that is let in"
+        case .unreadableFolder(let path, let code): "can't read the folder of keys \(path): \(Self.text(code))"
+        case .unknown(let name, let folder): "\(folder) has no key of \(name); p4q keys list --allow \(folder) shows whose it has"
         }
     }
 

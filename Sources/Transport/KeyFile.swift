@@ -34,7 +34,7 @@ package enum KeyFile {
 
     /// The `*.key` files of a folder, sorted.
     package static func publicFiles(in folder: String) throws(KeyFileError) -> [String] {
-        guard let directory = opendir(folder) else { throw .unreadable(path: folder, errno: errno) }
+        guard let directory = opendir(folder) else { throw .unreadableFolder(path: folder, errno: errno) }
         defer { closedir(directory) }
         var names: [String] = []
         while let entry = readdir(directory) {

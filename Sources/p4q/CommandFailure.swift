@@ -29,12 +29,12 @@ enum CommandFailure {
 
     private static func exitCode(_ error: any Error) -> ExitCode? {
         switch error {
-        case CLIPError.unreadable, CLIPError.missingFile, TuningError.file(.unreadable): ExitCode(66)
+        case CLIPError.unreadable, CLIPError.missingFile, CLIPError.classSetUnreadable, TuningError.file(.unreadable): ExitCode(66)
+        case DatasetError.unreadable(let path, _) where !FileManager.default.fileExists(atPath: path): ExitCode(66)
         case is CLIPError, is ImagingError, is DatasetError, is TensorsError, is QuantizationError, is TuningError, is PretrainingError:
             ExitCode(65)
         case let error as ConfigurationError: ExitCode(error.isUnreadable ? 66 : 65)
-        case is KeyFileError: ExitCode(66)
-        case is CalibrationImages.Missing: ExitCode(66)
+        case is KeyFileError, is NoImages, is CalibrationImages.Missing: ExitCode(66)
         case TrainingError.unusableFolder, is Report.Missing: ExitCode(66)
         case TrainingError.locked: ExitCode(75)
         case TrainingError.damaged: ExitCode(74)
@@ -47,7 +47,7 @@ enum CommandFailure {
         case let failure as Failure: ExitCode(failure.code == "access.forbidden" ? 77 : 65)
         case is BuiltInModel.Unwritable: ExitCode(70)
         case ReleaseError.conflict, ReleaseError.pinned: ExitCode(75)
-        case ReleaseError.unknown, ReleaseError.gone: ExitCode(66)
+        case ReleaseError.unknown, ReleaseError.noReleases, ReleaseError.noLive, ReleaseError.noEarlier, ReleaseError.gone: ExitCode(66)
         case is ReleaseError, is MessageError: ExitCode(65)
         case is TransportError, is Train.SilentDispatcher: ExitCode(69)
         case is QueueWorker.UnsentResults: ExitCode(75)

@@ -12,9 +12,10 @@ struct P4Q: AsyncParsableCommand {
             config`). P4Q_ISA forces an instruction set (see `p4q kernels`).
 
             Exit codes: 0 everything done; 1 some items failed, and the output says which; 64 wrong usage; 65 a model, class set, \
-            configuration or archive is unusable; 66 an input is missing; 69 an endpoint can't be used; 70 the journal's disk failed, or a \
-            worker's test image went wrong; \
-            74 data on the disk is damaged; 75 results could not be handed over, or another process has the journal; 77 the key may not do it.
+            configuration or archive is unusable; 66 an input is missing, or has no image; 69 an endpoint can't be used or does not answer; 70 \
+            the journal's disk failed, a worker's test image went wrong, or a part keeps crashing; 74 data on the disk is damaged; 75 \
+            something could not be handed over or did not come, or another process has the journal; 77 the key may not do it; 130 \
+            interrupted (quantize).
             """,
         version: "p4q \(ProcessMetrics.version)",
         subcommands: [

@@ -35,6 +35,10 @@ import Testing
         ("classes: []", "no classes"), ("classes: [a, a]", "twice"), ("classes: [a]\ntemplates: [x]", "{}"), ("clases: [a]", "clases"),
         ("classes: [a]\ntop_k: 0", "top_k"), ("classes: [a]\nthreshold: 2", "threshold"), ("classes: [{name: a, colour: b}]", "colour"),
         ("classes: [\"\"]", "empty"), ("name: x", "classes"), ("[1, 2]", "set.yaml"), ("{{{{", "set.yaml"),
+        ("- cat", "must be a mapping with the field classes"), ("", "must be a mapping"), ("name: x\nclasses: [cat, dog\n", "line 3"),
+        ("classes:\n\t- cat", "line 2"), ("classes: [a]\nclasses: [b]", "twice: classes"), ("classes: [a]\nname: \u{1}", "line 2"),
+        ("classes: 5", "classes must be a list"), ("classes: [[a]]", "classes[0] must be a name"),
+        ("classes: [a]\ntop_k: many", "top_k must be a whole number"), ("classes: [{synonyms: [b]}]", "in classes[0]"),
     ])
     func `what is wrong with a set is said`(text: String, word: String) {
         let error = #expect(throws: CLIPError.self) { try parse(text) }

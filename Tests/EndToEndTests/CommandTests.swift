@@ -54,6 +54,13 @@ import Testing
         try folder.write("model.safetensors", Array("nonsense".utf8))
         let broken = try await Program.run(["classify", image, "--model", folder.url.path, "--labels", "a"])
         #expect(broken.code == 65 && broken.errors.contains("model.safetensors"))
+        let classes = try await Program.run(["classify", image, "--class-set", folder.path("nowhere.yaml")])
+        #expect(classes.code == 66 && classes.errors.contains("nowhere.yaml can't be read: there is no such file"), "\(classes.errors)")
+        let set = try folder.write("set.yaml", "classes: [a]")
+        let calibration = try await Program.run([
+            "quantize", "--model", "builtin", "--class-set", set, "--calibration", folder.path("nowhere.tar"), "--out", folder.path("out"),
+        ])
+        #expect(calibration.code == 66 && calibration.errors.contains("nowhere.tar"), "\(calibration.errors)")
         let endpoint = try await Program.run(["collect", "--from", "udp://x"])
         #expect(endpoint.code == 69 && endpoint.errors.contains("udp://x"))
     }

@@ -173,6 +173,10 @@ final class RunningDispatcher: Sendable {
         #expect(try await run("eve", ["queue", "figures"]).code == 69)
         #expect(try await dispatcher.run(["queue", "figures"]).code == 69)
         #expect(try await Program.run(["keys", "revoke", "sue", "--allow", allow]).code == 0)
+        let twice = try await Program.run(["keys", "revoke", "sue", "--allow", allow])
+        #expect(twice.code == 66 && twice.errors.contains("has no key of sue"), "\(twice.errors)")
+        let nowhere = try await Program.run(["keys", "list", "--allow", folder.path("nowhere")])
+        #expect(nowhere.code == 66 && nowhere.errors.contains("there is no folder of keys"), "\(nowhere.errors)")
         try await Task.sleep(for: .milliseconds(2500))
         #expect(try await run("sue", ["queue", "figures"]).code == 69)
         #expect(try await run("pat", ["push", images]).code == 0)
@@ -237,6 +241,33 @@ final class RunningDispatcher: Sendable {
         let code = await peers.wait()
         #expect(code == 0, "\(peers.output)\(peers.errors)")
         #expect(peers.output.split(separator: "\n").count { $0.hasSuffix(": ok") } == 9)
+        #expect(await dispatcher.stop() == 0)
+    }
+
+    @Test func `what has no label is not sent, and inputs without an image are an error`() async throws {
+        let folder = try TemporaryFolder()
+        for name in ["labelled/cat", "nothing"] {
+            try FileManager.default.createDirectory(at: folder.url.appendingPathComponent(name), withIntermediateDirectories: true)
+        }
+        for index in 0..<2 { try folder.write("labelled/cat/\(index).png", Pictures.png) }
+        let dispatcher = try await RunningDispatcher(folder)
+        let bare = try await dispatcher.run(["label", "push", folder.path("labelled/cat")])
+        #expect(bare.code == 1 && bare.errors.contains("2 images have no label") && bare.errors.contains("0.png"), "\(bare.errors)")
+        #expect(bare.errors.contains("0 labelled images accepted") && bare.errors.contains("the folder above"), "\(bare.errors)")
+        let table = try folder.write("t.csv", "path,label\nlabelled/cat/0.png,cat\n")
+        #expect(try await dispatcher.run(["label", "push", table, "--run", "table"]).code == 0)
+        let labelled = try await dispatcher.run(["label", "push", folder.path("labelled")])
+        #expect(labelled.code == 0 && labelled.errors.contains("2 labelled images accepted"), "\(labelled.errors)")
+
+        let empty = folder.path("nothing")
+        for command in [["push"], ["label", "push"]] {
+            let run = try await dispatcher.run(command + [empty])
+            #expect(run.code == 66 && run.errors.contains("no PNG or JPEG in \(empty)"), "\(run.errors)")
+        }
+        for command in [["push", "--to", "tcp://127.0.0.1:9"], ["classify"]] {
+            let run = try await Program.run(command + [empty])
+            #expect(run.code == 66 && run.output.isEmpty && run.errors.contains("no PNG or JPEG in \(empty)"), "\(run.errors)")
+        }
         #expect(await dispatcher.stop() == 0)
     }
 

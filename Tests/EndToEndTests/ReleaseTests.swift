@@ -98,6 +98,8 @@ import Testing
         #expect(first.code == 0 && first.output == "pets 1\n", "\(first.errors)")
         #expect(await taken(1), "\(worker.errors)")
         try await check("t1", 1)
+        let lone = try await dispatcher.run(["releases", "rollback", "pets"] + key)
+        #expect(lone.code == 66 && lone.errors.contains("no release before the live one"), "\(lone.errors)")
         #expect(try await publish("t2", ["--shadow"]).output == "pets 2\n")
         #expect(await taken(2))
         try await check("t1", 1)
@@ -120,6 +122,8 @@ import Testing
         let differences = try await dispatcher.run(["releases", "diff", "pets", "1", "3"]).output
         #expect(differences.contains("content_sha256: ") && !differences.contains("model_sha256"))
         #expect(try await dispatcher.run(["releases", "show", "pets", "9"]).code == 66)
+        let unknown = try await dispatcher.run(["releases", "list", "nobody"])
+        #expect(unknown.code == 66 && unknown.errors.contains("nobody has no release;"), "\(unknown.errors)")
 
         // Whoever may publish is not yet trusted by the workers.
         #expect(try await publish("t2", key: "eve").output == "pets 5\n")

@@ -116,11 +116,15 @@ import Testing
 
     @Test func `a CSV record quotes what needs it`() {
         let columns = JobResult.csvHeader.split(separator: ",").count
-        #expect(columns == 19)
+        #expect(columns == 21)
         #expect(
             Samples.results[0].csvRow()
                 == "images/1.jpg,ok,\"tabby \"\"cat\"\"\",1,0.3,-0.25,true,,,clip,animals,jpeg,640,480,"
-                + String(repeating: "01", count: 32) + ",5000000,w1,2,7")
-        #expect(Samples.results[2].csvRow() == "late,error,,,,,,queue.expired,,,,,,,,0,w1,1,")
+                + String(repeating: "01", count: 32) + ",5000000,w1,2,7,,")
+        #expect(Samples.results[2].csvRow() == "late,error,,,,,,queue.expired,,,,,,,,0,w1,1,,,")
+        let pushed = JobResult(
+            id: "run/01", outcome: .failed(Failure(code: "decode.empty", stage: .decode, message: "", retryable: false)), worker: "w1",
+            metadata: ["path": "cats, dogs/1.jpg", "label": "cat"])
+        #expect(pushed.csvRow().hasSuffix(",\"cats, dogs/1.jpg\",cat"))
     }
 }

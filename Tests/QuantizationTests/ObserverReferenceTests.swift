@@ -28,7 +28,7 @@ struct ObserverReferenceTests {
             let batches = (0..<shape[0]).map { Array(values[$0 * size..<($0 + 1) * size]) }
             for observer in Observer.allCases {
                 let expected = try #require(reference.results[observer.rawValue])
-                let quantizer = try #require(calibrate(observer, batches, bits: reference.bits))
+                let quantizer = try #require(try calibrate(observer, batches, bits: reference.bits))
                 let name = "\(reference.kind) at \(reference.bits) bits, \(observer)"
                 #expect(abs(quantizer.scale - expected.scale) <= 1e-6 * expected.scale, "scale of \(name)")
                 #expect(quantizer.zeroPoint == expected.zero_point, "zero point of \(name)")

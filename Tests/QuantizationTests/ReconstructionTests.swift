@@ -84,6 +84,7 @@ struct ReconstructionTests {
         #expect(try QuantizationDescription(Self.plan).plan(file: file) == Self.plan)
         #expect(QuantizationDescription(Self.plan).rounding == "reconstruction")
         let nearest = QuantizationPlan(bits: Self.plan.bits, observer: .omse)
-        #expect(QuantizationDescription(nearest).rounding == nil && (try QuantizationDescription(nearest).plan(file: file)) == nearest)
+        #expect(QuantizationDescription(nearest).rounding == nil)
+        #expect(try QuantizationDescription(nearest).plan(file: file) == nearest)
     }
 }

@@ -2,7 +2,8 @@
 """Add a group's results to a file, each once: dispatch_sink.py tcp://127.0.0.1:5555 GROUP FILE [COUNT]
 
 A sink is a Majordomo 0.2 worker of results/GROUP: READY, then for each REQUEST a FINAL that says what is stored durably. Repeats, which
-come when an acknowledgement was lost, are dropped by their sequence number. Stops after COUNT results. Needs pyzmq and protobuf.
+come when an acknowledgement was lost, are dropped by their sequence number. Stops after at least COUNT results: a message's are
+taken whole. Needs pyzmq and protobuf.
 """
 import json
 import os
@@ -12,7 +13,7 @@ import time
 import zmq
 
 from p4q.v1.dispatch_pb2 import Acknowledgement, PeerInfo
-from p4q.v1.result_pb2 import ResultBatch
+from p4q.v1.result_pb2 import LearningEffect, ResultBatch
 
 if len(sys.argv) < 4:
     sys.exit(__doc__)
@@ -60,6 +61,8 @@ while left is None or left > 0:
         line = {"id": result.id, "seq": result.sequence, "metadata": dict(result.metadata)}
         if result.WhichOneof("outcome") == "scored":
             line["predictions"] = [{"label": p.label, "probability": p.probability} for p in result.scored.predictions]
+        elif result.WhichOneof("outcome") == "learned":
+            line["learned"] = LearningEffect.Name(result.learned.effect).removeprefix("LEARNING_EFFECT_").lower()
         else:
             line["error"] = result.error.code
         out.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")

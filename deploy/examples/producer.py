@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Push image files to a p4q worker: producer.py tcp://127.0.0.1:5555 IMAGE...
+"""Push image files to a p4q worker: producer.py tcp://127.0.0.1:5557 IMAGE...
 
 A message is two frames: a JobBatch with one job, and the file's bytes. Needs pyzmq and protobuf (requirements.txt).
 """

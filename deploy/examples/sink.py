@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """Print a p4q worker's results as lines of JSON: sink.py ENDPOINT [COUNT]
 
-ENDPOINT is connected to, as tcp://127.0.0.1:5556, or bound with an @ in front: @tcp://*:5556. Stops after COUNT results.
-A message is one frame: a ResultBatch. Needs pyzmq and protobuf (requirements.txt).
+ENDPOINT is connected to, as tcp://127.0.0.1:5558, or bound with an @ in front: @tcp://*:5558. Stops after at least COUNT
+results: a message, which is one frame, a ResultBatch, is taken whole. Needs pyzmq and protobuf (requirements.txt).
 """
 import json
 import sys
 
 import zmq
 
-from p4q.v1.result_pb2 import ResultBatch, Stage
+from p4q.v1.result_pb2 import LearningEffect, ResultBatch, Stage
 
 if len(sys.argv) < 2:
     sys.exit(__doc__)
@@ -27,6 +27,10 @@ while left is None or left > 0:
                 for p in result.scored.predictions
             ]
             line["unknown"] = result.scored.unknown
+        elif result.WhichOneof("outcome") == "learned":
+            line["status"] = "learned"
+            line["example"] = result.learned.example_id
+            line["effect"] = LearningEffect.Name(result.learned.effect).removeprefix("LEARNING_EFFECT_").lower()
         else:
             error = result.error
             stage = Stage.Name(error.stage).removeprefix("STAGE_").lower()

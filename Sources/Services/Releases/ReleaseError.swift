@@ -5,6 +5,12 @@ package enum ReleaseError: Error, Hashable, Sendable {
     /// The class set is held at a version.
     case pinned(classSet: String, version: UInt64)
     case unknown(classSet: String, version: UInt64)
+    /// No release was ever published for it.
+    case noReleases(classSet: String)
+    /// None is live.
+    case noLive(classSet: String)
+    /// None was live before the one that is.
+    case noEarlier(classSet: String)
     /// Its content is no longer kept.
     case gone(classSet: String, version: UInt64)
     /// The bytes are not those of the manifest.
@@ -31,7 +37,7 @@ package enum ReleaseError: Error, Hashable, Sendable {
         switch self {
         case .conflict: "release.conflict"
         case .pinned: "release.pinned"
-        case .unknown: "release.unknown"
+        case .unknown, .noReleases, .noLive, .noEarlier: "release.unknown"
         case .gone: "release.gone"
         case .wrongContent: "release.content"
         case .untrusted: "release.untrusted"
@@ -54,6 +60,10 @@ extension ReleaseError: CustomStringConvertible {
             "\(set): version \(live) is live, this was made to follow \(expected); compare it with \(live) and publish again"
         case .pinned(let set, let version): "\(set) is pinned at version \(version); p4q releases unpin \(set) lets others in"
         case .unknown(let set, let version): "\(set) has no release \(version); p4q releases list shows what there is"
+        case .noReleases(let set): "\(set) has no release; p4q releases list shows the class sets that have some"
+        case .noLive(let set): "\(set) has no live release; name a version that p4q releases list \(set) shows"
+        case .noEarlier(let set):
+            "\(set) has no release before the live one to go back to; p4q releases list \(set) shows what there is, --to takes any of it"
         case .gone(let set, let version): "the content of \(set) \(version) is no longer kept; publish its file again"
         case .wrongContent(let name, let reason): "\(name): \(reason); it was damaged on its way or on the dispatcher's disk"
         case .untrusted(let name, let key): "\(name) is signed by \(key), whom nobody trusts here; give its public key with --trust"

@@ -52,17 +52,21 @@ struct Classify: AsyncParsableCommand {
         let pipeline = try ClassificationPipeline(model: model, registry: registry, settings: settings, pool: pool) { batches in
             for batch in batches { for result in batch.results { output.add(result, place: Int(batch.id) ?? 0) } }
         }
-        feed(pipeline, output)
+        let count = feed(pipeline, output)
         pipeline.finish()
+        if count == 0 { throw NoImages(inputs: images) }
         try output.finish()
     }
 
     /// The id of an image is its path; its place on the command line is kept in the batch id, so that results come out in that order.
-    private func feed(_ pipeline: ClassificationPipeline, _ output: OrderedResults) {
+    ///
+    /// - Returns: how many there are, those that can't be read among them.
+    private func feed(_ pipeline: ClassificationPipeline, _ output: OrderedResults) -> Int {
         let source = ImageSource(images, limit: imageOptions.maxBytes)
-        for place in 0... {
+        var place = 0
+        while true {
             do throws(DatasetError) {
-                guard let item = try source.next() else { return }
+                guard let item = try source.next() else { return place }
                 let data = Data(try item.load())
                 let job = Job(id: item.id, topK: classOptions.topK)
                 _ = pipeline.submit(ClassificationJob(job, payload: .data(data), batchID: String(place)))
@@ -70,6 +74,7 @@ struct Classify: AsyncParsableCommand {
                 let failure = Failure(code: error.code, stage: .fetch, message: "\(error)", retryable: false)
                 output.add(JobResult(id: error.subject, outcome: .failed(failure), worker: "local"), place: place)
             }
+            place += 1
         }
     }
 }

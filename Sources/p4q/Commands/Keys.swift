@@ -99,7 +99,10 @@ struct Keys: ParsableCommand {
 
         func run() throws {
             let path = "\(allow)/\(name).key"
-            guard unlink(path) == 0 else { throw KeyFileError.unreadable(path: path, errno: errno) }
+            guard unlink(path) == 0 else {
+                let code = errno
+                throw code == ENOENT ? KeyFileError.unknown(name: name, folder: allow) : .unwritable(path: path, errno: code)
+            }
             print("\(name) is revoked")
         }
     }

@@ -28,8 +28,8 @@ struct LabelPush: AsyncParsableCommand {
         commandName: "push", abstract: "Push labelled images to the trainer.",
         discussion: """
             An image is labelled by its folder (cat/1.jpg), in folders and tar archives, or by a table: CSV with a header path,label[,id], or \
-            JSON Lines with these members. An example is named by --run and its path (or its id in the table); pushing it again with another \
-            label corrects it. Each image is acknowledged when it is durable.
+            JSON Lines with these members. What has no label is not sent. An example is named by --run and its path (or its id in the \
+            table); pushing it again with another label corrects it. Each image is acknowledged when it is durable.
             """)
 
     @Argument(help: "Folders, tar archives, .csv or .jsonl tables.", completion: .file())
@@ -81,6 +81,7 @@ struct LabelPush: AsyncParsableCommand {
                     training: TrainingRequest(.learn, exampleID: exampleID(run: name, path: item.id), labelled: labelled))
             })
         var tally = PushToDispatcher.Tally()
+        var (unlabelled, firstUnlabelled) = (0, "")
         for input in inputs {
             let part: PushToDispatcher.Tally
             let stop = { stopped.load(ordering: .relaxed) }
@@ -88,19 +89,35 @@ struct LabelPush: AsyncParsableCommand {
                 let table = try LabelTable(input, limit: maxBytes)
                 part = try push.push({ () throws(DatasetError) in try table.next() }, stop: stop)
             } else {
-                part = try push.push([input], maximumBytes: maxBytes, stop: stop)
+                let source = ImageSource([input], limit: maxBytes)
+                let next = { () throws(DatasetError) -> DatasetItem? in
+                    while let item = try source.next() {
+                        if item.label != nil { return item }
+                        if unlabelled == 0 { firstUnlabelled = item.id }
+                        unlabelled += 1
+                    }
+                    return nil
+                }
+                part = try push.push(next, stop: stop)
             }
             tally.accepted += part.accepted
             tally.duplicates += part.duplicates + part.skipped
             tally.refused += part.refused
             tally.unread += part.unread
         }
+        if tally.settled + tally.unread + unlabelled == 0, !stopped.load(ordering: .relaxed) { throw NoImages(inputs: inputs) }
         var text = "\(tally.accepted) labelled images accepted"
         if tally.duplicates > 0 { text += ", \(tally.duplicates) were there already" }
         if tally.refused > 0 { text += ", \(tally.refused) refused" }
         if tally.unread > 0 { text += ", \(tally.unread) could not be read" }
-        Notices(isQuiet: quiet).note(text)
-        if tally.refused + tally.unread > 0 { throw CommandFailure.someItemsFailed }
+        let notices = Notices(isQuiet: quiet)
+        notices.note(text)
+        if unlabelled > 0 {
+            notices.warn(
+                "\(unlabelled) images have no label and were not sent, \(firstUnlabelled) the first: "
+                    + "give the folder above, whose subfolders are the classes, or a table")
+        }
+        if tally.refused + tally.unread + unlabelled > 0 { throw CommandFailure.someItemsFailed }
     }
 }
 

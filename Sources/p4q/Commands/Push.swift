@@ -14,7 +14,8 @@ struct Push: AsyncParsableCommand {
             A file's id is its path; ids longer than 128 bytes are replaced by their SHA-256, and the path goes into the metadata. The label \
             that a folder or archive gives an image travels as metadata "label". Nothing is acknowledged: what a killed worker holds is lost.
 
-            With --dispatcher, every image is acknowledged when it is durable, and sent again until it is. Its id is then made of --run, the             path and the content: pushing a run again, with --resume, sends only what is missing.
+            With --dispatcher, every image is acknowledged when it is durable, and sent again until it is. Its id is then made of --run, the \
+            path and the content: pushing a run again, with --resume, sends only what is missing.
             """)
 
     @Argument(help: "Images, folders or tar archives of images, or - for a list on standard input.", completion: .file())
@@ -98,6 +99,7 @@ struct Push: AsyncParsableCommand {
         let (pushed, failed) = try push(through: sender)
         let unsent = await sender.close(flushing: .seconds(linger))
         context.terminate()
+        if pushed + failed == 0 { throw NoImages(inputs: inputs) }
         let notices = Notices(isQuiet: quiet)
         notices.note("\(pushed) images pushed" + (failed > 0 ? ", \(failed) could not be read" : ""))
         if !unsent.isEmpty {
@@ -118,6 +120,7 @@ struct Push: AsyncParsableCommand {
             endpoint: endpoint, options: try dispatcherOptions.socketOptions(), service: service, run: name, resumes: resume, batch: batch,
             patience: .seconds(patience), quiet: quiet, makeJob: job)
         let tally = try push.push(inputs, maximumBytes: maxBytes) { stopped.load(ordering: .relaxed) }
+        if tally.settled + tally.unread == 0, !stopped.load(ordering: .relaxed) { throw NoImages(inputs: inputs) }
         var text = "run \(name): \(tally.accepted) images accepted"
         if tally.duplicates + tally.skipped > 0 { text += ", \(tally.duplicates + tally.skipped) were there already" }
         if tally.refused > 0 { text += ", \(tally.refused) refused" }

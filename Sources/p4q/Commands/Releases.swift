@@ -39,7 +39,7 @@ struct Releases: AsyncParsableCommand {
             }
             let state = states.first { $0.classSet.name == classSet }
             let facts = try client.releases(of: classSet, limit: limit).map { try ReleaseFacts($0, in: state) }
-            if facts.isEmpty { throw ReleaseError.unknown(classSet: classSet, version: 0) }
+            if facts.isEmpty { throw ReleaseError.noReleases(classSet: classSet) }
             ReleaseTable.print(facts, json: json, table: ReleaseTable.releases)
         }
     }
@@ -147,8 +147,9 @@ struct Releases: AsyncParsableCommand {
 
         func run() throws {
             let client = try connection.client()
-            let target = try to ?? client.releaseState(of: classSet)?.previous ?? 0
-            guard target > 0 else { throw ReleaseError.unknown(classSet: classSet, version: 0) }
+            guard let state = try client.releaseState(of: classSet) else { throw ReleaseError.noReleases(classSet: classSet) }
+            let target = to ?? state.previous
+            guard target > 0 else { throw ReleaseError.noEarlier(classSet: classSet) }
             let note = note.isEmpty ? "back to \(target)" : note
             print("\(classSet) \(try client.republish(target, of: classSet, signedBy: publisher.key(), note: note, now: Date()))")
         }
@@ -204,8 +205,8 @@ struct ReleaseConnection: ParsableArguments {
 extension DispatcherClient {
     /// A release by its version; the live one where that is nil.
     fileprivate func facts(_ classSet: String, _ version: UInt64?) throws -> ReleaseFacts {
-        let state = try releaseState(of: classSet)
-        let wanted = try version ?? state?.live?.unverifiedManifest().version ?? 0
+        guard let state = try releaseState(of: classSet) else { throw ReleaseError.noReleases(classSet: classSet) }
+        guard let wanted = try version ?? state.live?.unverifiedManifest().version else { throw ReleaseError.noLive(classSet: classSet) }
         guard wanted > 0, let entry = try ask(.list(classSet: classSet, before: wanted + 1)).reply.entries.first,
             try entry.release.unverifiedManifest().version == wanted
         else { throw ReleaseError.unknown(classSet: classSet, version: wanted) }

@@ -102,7 +102,7 @@ struct Train: AsyncParsableCommand {
         defer { context.terminate() }
         let publisher = DispatcherReleasePublisher(
             dispatcher: endpoint, socketOptions: try dispatcherOptions.socketOptions(), context: context,
-            key: try PublisherKey(contentsOf: keyFile(folder)), model: student, pool: threading.makePool())
+            key: try PublisherKey(contentsOf: keyFile(folder, logger)), model: student, pool: threading.makePool())
         let retrainings = sets.sets.map { set in
             Retraining(
                 Retrainer(
@@ -129,6 +129,9 @@ struct Train: AsyncParsableCommand {
                 [IdleWatch(worker: worker, endpoint: endpoint.address, pipeline: pipeline, limit: .seconds(idle)), worker], logger: logger)
             for retraining in retrainings { try await retrainOnce(retraining) }
             return
+        }
+        if scheduleOptions.isEmpty {
+            logger.notice("nothing says when to retrain: give --after, --every or --cron, or ask with p4q label retrain")
         }
         let trainer = TrainerService(
             retrainings, schedule: scheduleOptions.schedule, shadowRules: shadowOptions.rules, requests: requests, logger: logger)
@@ -164,10 +167,13 @@ struct Train: AsyncParsableCommand {
     }
 
     /// The publisher's key, made in the store's folder if there is none.
-    private func keyFile(_ folder: URL) throws -> String {
+    private func keyFile(_ folder: URL, _ logger: Logger) throws -> String {
         if let publisherKey { return publisherKey }
         let base = folder.appendingPathComponent("publisher").path
-        if !FileManager.default.fileExists(atPath: base + ".key_secret") { try PublisherKey(name: "trainer").write(to: base) }
+        if !FileManager.default.fileExists(atPath: base + ".key_secret") {
+            try PublisherKey(name: "trainer").write(to: base)
+            logger.notice("made a key that releases are signed with; workers take its releases with --trust \(base).key")
+        }
         return base + ".key_secret"
     }
 

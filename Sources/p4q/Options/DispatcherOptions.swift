@@ -4,7 +4,9 @@ import Transport
 
 /// Where a dispatcher is, and who comes.
 struct DispatcherOptions: ParsableArguments {
-    @Option(name: .long, help: "The dispatcher's endpoint, such as tcp://127.0.0.1:5555.")
+    @Option(
+        name: .long,
+        help: "The dispatcher's endpoint; queue, sinks, releases, journal, status and top take tcp://127.0.0.1:5555 if it is not given.")
     var dispatcher: String?
 
     @Option(name: .long, help: "This side's key file (NAME.key_secret of p4q keys new).", completion: .file())

@@ -93,6 +93,9 @@ struct ScheduleOptions: ParsableArguments {
         if let cron, CronExpression(cron) == nil { throw ValidationError("--cron \"\(cron)\" is not minute hour day month weekday") }
     }
 
+    /// Whether it retrains only when it is asked to.
+    var isEmpty: Bool { after == nil && every == nil && cron == nil }
+
     var schedule: RetrainingSchedule {
         RetrainingSchedule(afterExamples: after, interval: every.map { .seconds($0 * 60) }, cron: cron.flatMap { CronExpression($0) })
     }
