@@ -8,6 +8,8 @@ package enum JobQueueError: Error, Hashable, Sendable {
     case fenced(PartitionID, own: Epoch, current: Epoch)
     /// No room; nothing of the batch was written, and it may be tried again.
     case diskFull(path: String)
+    /// The process has too many files open; nothing was written, and it may be tried again.
+    case noDescriptors(path: String)
     /// A write or an fsync failed, so nobody knows what is on the disk: exit 70, start again from disk.
     case commitUnknown(reason: String)
     /// The journal ends before what was committed (exit 74).
@@ -26,6 +28,7 @@ package enum JobQueueError: Error, Hashable, Sendable {
         case .unusableFolder: "journal.folder"
         case .fenced: "journal.fenced"
         case .diskFull: "journal.disk_full"
+        case .noDescriptors: "journal.no_descriptors"
         case .commitUnknown: "journal.commit_unknown"
         case .commitsLost: "journal.commits_lost"
         case .damaged: "journal.damaged"
@@ -37,7 +40,7 @@ package enum JobQueueError: Error, Hashable, Sendable {
     /// True if the same call may succeed later.
     package var isRetryable: Bool {
         switch self {
-        case .diskFull, .folderLocked: true
+        case .diskFull, .noDescriptors, .folderLocked: true
         default: false
         }
     }
@@ -47,7 +50,7 @@ package enum JobQueueError: Error, Hashable, Sendable {
         switch self {
         case .folderLocked, .fenced: 75
         case .unusableFolder: 66
-        case .diskFull, .commitUnknown, .closed: 70
+        case .diskFull, .noDescriptors, .commitUnknown, .closed: 70
         case .commitsLost, .damaged: 74
         case .newerVersion: 65
         }
@@ -65,6 +68,8 @@ extension JobQueueError: CustomStringConvertible {
             "partition \(partition.rawValue) was taken over (epoch \(current.rawValue), this process has \(own.rawValue)): stop this dispatcher"
         case .diskFull(let path):
             "no room on the disk of \(path): free some; nothing accepted is lost, and work goes on by itself"
+        case .noDescriptors(let path):
+            "too many files are open to open \(path): raise the limit (ulimit -n), or close connections; work goes on by itself"
         case .commitUnknown(let reason):
             "the journal's disk failed (\(reason)): nothing more is accepted. Check the disk, then start the dispatcher again"
         case .commitsLost(let path, let found, let expected):

@@ -52,6 +52,9 @@ package protocol JobStore: ReleaseStore {
     /// Copies everything, as it is at one moment, into a folder that does not exist yet.
     func backUp(to folder: String) async throws
 
+    /// The room on the disk, of the figures: cheap enough to be asked after each commit.
+    func room() async -> StoreFigures
+
     /// Sizes and counts for metrics.
     func figures() async -> StoreFigures
 

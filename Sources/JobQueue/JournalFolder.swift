@@ -28,6 +28,14 @@ final class JournalFolder: Sendable {
 
     deinit { close(lock) }
 
+    /// Makes a file that only this user reads, or makes one that is there so. SQLite's other files get the database's permissions.
+    func makePrivate(_ name: String) throws(JobQueueError) {
+        let descriptor = Glibc.open(file(name), O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw .unusableFolder(path: path, reason: Self.errorText()) }
+        defer { close(descriptor) }
+        guard fchmod(descriptor, 0o600) == 0 else { throw .unusableFolder(path: path, reason: Self.errorText()) }
+    }
+
     /// Lets another process have the folder.
     func unlock() { flock(lock, LOCK_UN) }
 
@@ -71,7 +79,7 @@ final class JournalFolder: Sendable {
     /// Makes the folder's entries durable.
     static func sync(folder: String) throws(JobQueueError) {
         let descriptor = Glibc.open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw .commitUnknown(reason: "open \(folder): \(errorText())") }
+        guard descriptor >= 0 else { throw failure(errno, "open", folder) }
         defer { close(descriptor) }
         guard fsync(descriptor) == 0 else { throw .commitUnknown(reason: "fsync \(folder): \(errorText())") }
     }
@@ -90,6 +98,7 @@ final class JournalFolder: Sendable {
     static func failure(_ code: Int32, _ what: String, _ path: String) -> JobQueueError {
         switch code {
         case ENOSPC, EDQUOT, EFBIG: .diskFull(path: path)
+        case EMFILE, ENFILE: .noDescriptors(path: path)
         default: .commitUnknown(reason: "\(what) \(path): \(errorText(code))")
         }
     }

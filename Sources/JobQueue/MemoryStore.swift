@@ -252,6 +252,8 @@ package final class MemoryStore: JobStore {
         throw JobQueueError.unusableFolder(path: folder, reason: "the journal is kept in memory")
     }
 
+    package func room() async -> StoreFigures { await figures() }
+
     package func figures() async -> StoreFigures {
         partitions.withLock { partitions in
             partitions.values.reduce(into: StoreFigures()) { sum, partition in

@@ -3,19 +3,20 @@ internal import Synchronization
 extension PartitionRunner {
     /// Commits and delivers until `finish`. Throws the `JobQueueError` that ended it.
     package func run() async throws {
+        defer { end() }
         let (contents, feed) = AsyncStream.makeStream(of: [Action].self)
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await self.readContents(contents) }
-            group.addTask { try await self.watchStore() }
-            group.addTask { try await self.forgetIDs() }
-            group.addTask { try await self.store.indexTombstones(in: self.partition) }
+            addPart(&group) { try await $0.readContents(contents) }
+            addPart(&group) { try await $0.watchStore() }
+            addPart(&group) { try await $0.forgetIDs() }
+            addPart(&group) { try await $0.store.indexTombstones(in: $0.partition) }
             defer {
                 feed.finish()
                 group.cancelAll()
             }
-            while let output = await nextOutput() {
-                if !output.batch.isEmpty { try await commit(output.batch) }
-                let room = output.bytes > 0 ? await store.figures().room : nil
+            while let output = try await nextOutput() {
+                if !output.batch.isEmpty { guard try await commit(output.batch) else { return } }
+                let room = output.bytes > 0 ? await store.room().room : nil
                 let now = clock()
                 state.withLock { state in
                     if let room { state.room = room }
@@ -23,8 +24,46 @@ extension PartitionRunner {
                     (state.committingJobs, state.committingBytes) = (0, 0)
                 }
                 send(output.actions, feed)
+                pass(output.number)
             }
         }
+    }
+
+    /// Runs beside the commits; an error ends `run`, which would otherwise go on without this part.
+    private func addPart(
+        _ group: inout ThrowingTaskGroup<Void, any Error>, _ body: @escaping @Sendable (PartitionRunner) async throws -> Void
+    ) {
+        group.addTask {
+            do { try await body(self) } catch is CancellationError {
+            } catch {
+                let waiter = self.state.withLock { state in
+                    state.failure = state.failure ?? error
+                    defer { state.waiter = nil }
+                    return state.waiter
+                }
+                waiter?.resume()
+                throw error
+            }
+        }
+    }
+
+    /// Output `number` is durable, and what it says was sent.
+    private func pass(_ number: UInt64) {
+        let waiting = state.withLock { state in
+            state.committed = number
+            defer { state.barriers.removeAll { $0.output <= number } }
+            return state.barriers.filter { $0.output <= number }
+        }
+        for barrier in waiting { barrier.continuation.resume(returning: true) }
+    }
+
+    private func end() {
+        let waiting = state.withLock { state in
+            state.hasEnded = true
+            defer { state.barriers = [] }
+            return state.barriers
+        }
+        for barrier in waiting { barrier.continuation.resume(returning: false) }
     }
 
     private func send(_ actions: [Action], _ feed: AsyncStream<[Action]>.Continuation) {
@@ -41,9 +80,12 @@ extension PartitionRunner {
     }
 
     /// Everything decided since the last one; waits until there is something. Nil at the end.
-    private func nextOutput() async -> QueueMachine.Output? {
+    ///
+    /// - Throws: what ended a part of `run`.
+    private func nextOutput() async throws -> QueueMachine.Output? {
         while true {
-            let (output, isFinished) = state.withLock { state in
+            let (output, isFinished) = try state.withLock { state in
+                if let failure = state.failure { throw failure }
                 let output = state.machine.takeOutput()
                 (state.committingJobs, state.committingBytes) = (output?.batch.accepted.count ?? 0, output?.bytes ?? 0)
                 return (output, state.isFinished)
@@ -53,7 +95,7 @@ extension PartitionRunner {
             await withTaskCancellationHandler {
                 await withCheckedContinuation { continuation in
                     let isDue = state.withLock { state in
-                        if state.machine.hasOutput || state.isFinished || Task.isCancelled { return true }
+                        if state.machine.hasOutput || state.isFinished || state.failure != nil || Task.isCancelled { return true }
                         state.waiter = continuation
                         return false
                     }
@@ -69,15 +111,28 @@ extension PartitionRunner {
         }
     }
 
-    /// Commits; waits for room on the disk for as long as it takes.
-    private func commit(_ batch: JournalBatch) async throws {
+    /// Commits; waits for room on the disk for as long as it takes, or until the end.
+    ///
+    /// - Returns: false if the end came first: nobody was told of the batch, and whoever waits will ask again.
+    private func commit(_ batch: JournalBatch) async throws -> Bool {
         while true {
             do {
-                return try await store.commit(batch)
+                try await store.commit(batch)
+                return true
             } catch JobQueueError.diskFull {
                 post(.disk(isLow: true))
-                try await Task.sleep(for: .milliseconds(500))
+            } catch JobQueueError.noDescriptors {
             }
+            if let failure = state.withLock({ $0.failure }) { throw failure }
+            if state.withLock({ $0.isFinished }) { return false }
+            try await Task.sleep(for: .milliseconds(500))
+        }
+    }
+
+    /// Reads; waits while the process has too many files open.
+    private func reading<Result>(_ body: () async throws -> Result) async throws -> Result {
+        while true {
+            do { return try await body() } catch JobQueueError.noDescriptors { try await Task.sleep(for: .milliseconds(500)) }
         }
     }
 
@@ -87,7 +142,7 @@ extension PartitionRunner {
                 switch action {
                 case .lease(let batch): try await sendJobs(batch)
                 case .deliver(let delivery):
-                    let outcomes = try await store.outcomes(delivery.items.map(\.sequence), in: partition)
+                    let outcomes = try await reading { try await store.outcomes(delivery.items.map(\.sequence), in: partition) }
                     deliver([.outcomes(delivery, outcomes)])
                 default: break
                 }
@@ -96,7 +151,7 @@ extension PartitionRunner {
     }
 
     private func sendJobs(_ batch: LeasedBatch) async throws {
-        let contents = try await store.contents(of: batch.grants.map(\.job), in: partition)
+        let contents = try await reading { try await store.contents(of: batch.grants.map(\.job), in: partition) }
         var (intact, grants, corrupt): ([JobContent], [LeaseGrant], [LeaseID]) = ([], [], [])
         for (grant, content) in zip(batch.grants, contents) {
             switch content {

@@ -39,6 +39,13 @@ package final class PartitionRunner: Sendable {
         var committingBytes = 0
         var waiter: CheckedContinuation<Void, Never>?
         var isFinished = false
+        /// What ended a part of `run`; then `run` ends with it.
+        var failure: (any Error)?
+        /// Who waits until this output is durable, or `run` has ended.
+        var barriers: [(output: UInt64, continuation: CheckedContinuation<Bool, Never>)] = []
+        /// The last output whose batch is durable and whose actions were sent.
+        var committed: UInt64 = 0
+        var hasEnded = false
         var timerAt = Uptime.never
         /// What may still be written to the journal's disk before it is low.
         var room = Int.max
@@ -143,6 +150,23 @@ package final class PartitionRunner: Sendable {
     package var deduplicationWindow: Duration {
         guard let since = state.withLock({ $0.rememberedSince }) else { return .zero }
         return .milliseconds(max(0, now.wall.milliseconds - since.milliseconds))
+    }
+
+    /// Returns when everything that was decided before is durable: what `read` told may be said then.
+    ///
+    /// - Returns: false if `run` ended before; then nothing may be said.
+    package func barrier() async -> Bool {
+        await withCheckedContinuation { continuation in
+            let answer = state.withLock { state -> Bool? in
+                // The output that is being collected, or the last one, which may be under way.
+                let last = state.machine.hasOutput ? state.machine.output.number : state.machine.output.number - 1
+                if state.committed >= last { return true }
+                if state.hasEnded { return false }
+                state.barriers.append((last, continuation))
+                return nil
+            }
+            if let answer { continuation.resume(returning: answer) }
+        }
     }
 
     /// Lets `run` return after it has committed what is left.

@@ -128,7 +128,9 @@ struct PayloadFiles {
     // MARK: Reading
 
     /// The bytes at a place; nil if they are not there in full.
-    func read(_ place: PayloadPlace, sha256: [UInt8], count: Int) -> [UInt8]? {
+    ///
+    /// - Throws: `noDescriptors`, or `commitUnknown` where the disk can't say.
+    func read(_ place: PayloadPlace, sha256: [UInt8], count: Int) throws(JobQueueError) -> [UInt8]? {
         let (path, offset): (String, Int64)
         switch place {
         case .row: return nil
@@ -136,7 +138,10 @@ struct PayloadFiles {
         case .spool: (path, offset) = (self.path(spool: sha256), 0)
         }
         let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
+        guard descriptor >= 0 else {
+            if errno == ENOENT { return nil }
+            throw JournalFolder.failure(errno, "open", path)
+        }
         defer { close(descriptor) }
         var isWhole = true
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
@@ -223,7 +228,10 @@ struct PayloadFiles {
             (path, offset) = (self.path(spool: sha256), 0)
         }
         let descriptor = Glibc.open(path, O_WRONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return }
+        guard descriptor >= 0 else {
+            if errno == ENOENT { return }
+            throw JournalFolder.failure(errno, "open", path)
+        }
         defer { close(descriptor) }
         lseek(descriptor, off_t(offset), SEEK_SET)
         try JournalFolder.writeAll([UInt8](repeating: 0, count: count), descriptor, path)
@@ -236,7 +244,10 @@ struct PayloadFiles {
             guard let number = Self.segmentNumber(name) else { continue }
             let path = path(segment: number)
             let descriptor = Glibc.open(path, O_WRONLY | O_CLOEXEC)
-            guard descriptor >= 0 else { continue }
+            guard descriptor >= 0 else {
+                if errno == ENOENT { continue }
+                throw JournalFolder.failure(errno, "open", path)
+            }
             defer { close(descriptor) }
             if let current, current.number == number, live[number] == nil, pins == 0 {
                 // Nobody needs any of it: it begins anew.

@@ -60,8 +60,12 @@ extension SQLiteStore {
             return .commit
         }
         shared.withLock { committed(batch, places, hashes, freed, commits, day, payloadSyncs, &$0) }
-        try trimDeadLetters(batch, database)
-        try checkpointIfLarge(database)
+        // The batch is durable: a full disk puts off what is left to do, and no more.
+        do {
+            try trimDeadLetters(batch, database)
+            try checkpointIfLarge(database)
+        } catch let error as DatabaseError where error.resultCode == .SQLITE_FULL {
+        }
         try writeHighWaterIfDue()
     }
 
@@ -270,8 +274,9 @@ extension SQLiteStore {
         }
         for (place, sha256) in freed { shared.payloads.release(place, sha256: sha256) }
         shared.payloads.settle()
-        if !batch.forgotten.isEmpty, shared.days.first != day {
-            shared.days.insert(day, at: 0)
+        // Newest first, each once, though the clock be set back over midnight.
+        if !batch.forgotten.isEmpty, !shared.days.contains(day) {
+            shared.days.insert(day, at: shared.days.firstIndex { $0 < day } ?? shared.days.endIndex)
             if shared.filters[day] == nil { shared.filters[day] = TombstoneFilter(isComplete: true) }
         }
         for job in batch.forgotten {
@@ -331,8 +336,8 @@ extension SQLiteStore {
         do throws(JobQueueError) {
             try JournalFolder.replace(folder.file("highwater"), with: new.bytes)
         } catch {
-            // With a full disk, the old one stays, and is still true.
-            guard case .diskFull = error else { throw error }
+            // With a full disk, or too many files open, the old one stays, and is still true.
+            guard error.isRetryable else { throw error }
         }
     }
 }

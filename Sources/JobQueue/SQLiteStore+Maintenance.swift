@@ -217,6 +217,12 @@ extension SQLiteStore {
 
     // MARK: Figures
 
+    package func room() async -> StoreFigures {
+        var figures = StoreFigures()
+        (figures.freeBytes, figures.lowestBytes) = folder.room(lowest: options.lowestRoom)
+        return figures
+    }
+
     package func figures() async -> StoreFigures {
         let room = folder.room(lowest: options.lowestRoom)
         if room.free >= room.lowest { folder.layBallast() }
@@ -287,7 +293,15 @@ extension SQLiteStore {
         let verdict = try translating(target) { try queue.read { try String.fetchOne($0, sql: "PRAGMA integrity_check(1)") } }
         try translating(target) { try queue.close() }
         guard verdict == "ok" else { throw JobQueueError.damaged(path: target, reason: verdict ?? "integrity_check") }
+        let path = target + "/highwater"
+        guard let bytes = files.contents(atPath: path), var mark = HighWaterFile(bytes: [UInt8](bytes)) else { return }
+        mark.lastJob += numbersLeftOutByRestore
+        mark.lastSequence += numbersLeftOutByRestore
+        try JournalFolder.replace(path, with: mark.bytes)
     }
+
+    /// Outcomes after the backup had these numbers, and sinks that saw them would take others of the same numbers for repeats.
+    package static let numbersLeftOutByRestore: UInt64 = 500_000
 
     private static func syncAll(_ folder: JournalFolder) throws {
         let files = FileManager.default

@@ -202,7 +202,7 @@ extension SQLiteStore {
             payload = row.bytes("payload")
         } else {
             let count = Int(clamping: row.integer("payload_bytes"))
-            guard (0...(4 << 30)).contains(count), let bytes = files.read(place, sha256: sha256, count: count) else {
+            guard (0...(4 << 30)).contains(count), let bytes = try files.read(place, sha256: sha256, count: count) else {
                 return .corrupt(number, reason: "its payload's file is missing or too short")
             }
             payload = bytes

@@ -84,6 +84,7 @@ package final class SQLiteStore: JobStore {
         self.wall = wall
         let database = folder.file("journal.sqlite")
         let isNew = !FileManager.default.fileExists(atPath: database)
+        try folder.makePrivate("journal.sqlite")
         pool = try Self.translating(path) { try Self.openPool(database) }
         shared = Mutex(
             Shared(
@@ -219,9 +220,13 @@ package final class SQLiteStore: JobStore {
         defer { folder.unlock() }
         guard wasUsable else { return }
         try Self.translating(folder.path) {
-            try pool.writeWithoutTransaction { database in
-                try database.execute(sql: "UPDATE partition SET clean = 1 WHERE id = 0")
-                try database.checkpoint(.truncate)
+            do {
+                try pool.writeWithoutTransaction { database in
+                    try database.execute(sql: "UPDATE partition SET clean = 1 WHERE id = 0")
+                    try database.checkpoint(.truncate)
+                }
+            } catch let error as DatabaseError where error.resultCode == .SQLITE_FULL {
+                // The next start checks what there is.
             }
             try writeHighWater()
             try pool.close()

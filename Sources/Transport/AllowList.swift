@@ -19,6 +19,7 @@ package final class AllowList: Sendable {
     private struct State {
         var byKey: [CurveKey: Identity] = [:]
         var byName: [String: Identity] = [:]
+        var byUserID: [String: Identity] = [:]
     }
 
     private let folder: String
@@ -52,6 +53,7 @@ package final class AllowList: Sendable {
             let identity = Identity(name: name, roles: roles)
             new.byKey[certificate.publicKey] = identity
             new.byName[name] = identity
+            new.byUserID[Self.userID(certificate.publicKey, name)] = identity
         }
         let loaded = new
         state.withLock { $0 = loaded }
@@ -60,8 +62,14 @@ package final class AllowList: Sendable {
     /// The identity of the holder of `key`; nil for a stranger.
     package func identity(of key: CurveKey) -> Identity? { state.withLock { $0.byKey[key] } }
 
-    /// The identity by the name that the certificate gave it; nil once it is revoked.
-    package func identity(named name: String) -> Identity? { state.withLock { $0.byName[name] } }
+    /// What all messages of the holder of `key` carry: the name, and which key it was, so that a key that another has replaced is out; nil for
+    /// a stranger.
+    package func userID(of key: CurveKey) -> String? { identity(of: key).map { Self.userID(key, $0.name) } }
+
+    private static func userID(_ key: CurveKey, _ name: String) -> String { "\(name) \(key.text)" }
+
+    /// The identity by its user id; nil once its key is revoked or replaced.
+    package func identity(userID: String) -> Identity? { state.withLock { $0.byUserID[userID] } }
 
     /// All of them, by name.
     package var identities: [(key: CurveKey, identity: Identity)] {

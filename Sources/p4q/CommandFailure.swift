@@ -58,3 +58,11 @@ enum CommandFailure {
 
 /// A reader that goes away (`p4q ... | head`) ends the program by a failed write, not by a signal in the middle of one.
 func ignoreBrokenPipes() { signal(SIGPIPE, SIG_IGN) }
+
+/// As many open files as the system allows this user, within reason: each connection of a dispatcher is one.
+func raiseFileLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = max(limit.rlim_cur, min(limit.rlim_max, 65_536))
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+}

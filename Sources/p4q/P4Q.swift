@@ -28,6 +28,7 @@ struct P4Q: AsyncParsableCommand {
 
     static func main() async {
         ignoreBrokenPipes()
+        raiseFileLimit()
         restartWithBetterBLAS()
         do {
             var command = try await CommandLineReading.process.command()

@@ -94,6 +94,46 @@ private final class Loop: Sendable {
         try await store.close()
     }
 
+    @Test func `what fails beside the commits ends the run, though nothing is to be committed`() async throws {
+        let folder = try TemporaryFolder()
+        let store = try SQLiteStore(folder: folder.journal)
+        let loop = Loop()
+        var configuration = QueueConfiguration()
+        configuration.rememberCheck = .milliseconds(50)
+        let runner = try await loop.open(store, configuration: configuration)
+        let ended = Mutex<(any Error)?>(nil)
+        let running = Task {
+            do { try await runner.run() } catch { ended.withLock { $0 = error } }
+        }
+        loop.submit(0..<10, to: runner)
+        try await eventually { loop.state.withLock { $0.outcomes.count } == 10 }
+        try await eventually { runner.read { $0.figures(now: runner.now).groups[0].cursor } == Sequence(10) }
+        #expect(await runner.barrier())
+        try await store.close()
+        try await eventually { ended.withLock { $0 as? JobQueueError } == .closed }
+        await running.value
+        // Nothing that is decided from here on will ever be durable.
+        loop.submit(10..<20, to: runner)
+        #expect(await runner.barrier() == false)
+    }
+
+    @Test(arguments: StoreMaker.all)
+    func `behind a barrier everything decided before it was committed and sent`(maker: StoreMaker) async throws {
+        let folder = try TemporaryFolder()
+        let store = try maker.make(folder.journal)
+        let loop = Loop()
+        let runner = try await loop.open(store, worker: false)
+        let running = Task { try await runner.run() }
+        for first in stride(from: 0, to: 500, by: 10) {
+            loop.submit(first..<first + 10, to: runner)
+            #expect(await runner.barrier())
+            #expect(loop.state.withLock { $0.accepted.count } == first + 10)
+        }
+        runner.finish()
+        try await running.value
+        try await store.close()
+    }
+
     @Test(arguments: StoreMaker.all)
     func `ids count for the days that are wanted, and the window's length is known`(maker: StoreMaker) async throws {
         let folder = try TemporaryFolder()

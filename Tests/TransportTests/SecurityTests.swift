@@ -58,7 +58,7 @@ import Transport
             to: folder.appendingPathComponent("b.key").path)
         #expect(throws: KeyFileError.self) { try list.reload() }
         #expect(throws: KeyFileError.self) { try AllowList(folder: folder.path) }
-        #expect(list.identity(named: "a") != nil && list.identity(named: "b") == nil)
+        #expect(list.userID(of: pair.publicKey).flatMap(list.identity(userID:))?.name == "a")
         try FileManager.default.removeItem(atPath: folder.appendingPathComponent("b.key").path)
         try FileManager.default.removeItem(atPath: path)
         try list.reload()

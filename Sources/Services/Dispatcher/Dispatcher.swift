@@ -36,7 +36,7 @@ package struct Dispatcher: Service {
         if case .keys(_, let list) = settings.security {
             authenticator = try Authenticator(
                 in: context, domain: DispatcherSecurity.domain,
-                decide: { $0 == tester.publicKey ? SecuritySelfTest.userID : list.identity(of: $0)?.name },
+                decide: { $0 == tester.publicKey ? SecuritySelfTest.userID : list.userID(of: $0) },
                 onRefused: { address, key in core.refuse(.key, key?.text ?? address, "its key is not on the list") },
                 onEnd: { fault.report($0) })
         } else {
@@ -95,9 +95,9 @@ package struct Dispatcher: Service {
 
     /// What ended a thread that the dispatcher can't do without.
     private final class Fault: Sendable {
-        private let error = Mutex<TransportError?>(nil)
-        func report(_ new: TransportError) { error.withLock { $0 = $0 ?? new } }
-        var reported: TransportError? { error.withLock { $0 } }
+        private let error = Mutex<(any Error)?>(nil)
+        func report(_ new: any Error) { error.withLock { $0 = $0 ?? new } }
+        var reported: (any Error)? { error.withLock { $0 } }
     }
 
     package func run() async throws {
@@ -109,7 +109,15 @@ package struct Dispatcher: Service {
         if let releaseSender { logger.info("release events", metadata: ["releases.endpoint": "\(releaseSender.endpoint)"]) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { [desk] in await desk.run() }
-            group.addTask { [runner] in try await runner.run() }
+            group.addTask { [runner, fault, core, doors] in
+                do { try await runner.run() } catch {
+                    // Nobody else would hear of it before the end.
+                    fault.report(error)
+                    doors.stop()
+                    core.queueEnded()
+                    throw error
+                }
+            }
             group.addTask { [doors] in await doors.run() }
             // What a dispatcher that was killed had not overwritten yet.
             group.addTask { [core, logger] in

@@ -24,6 +24,15 @@ extension DispatcherCore {
         }
     }
 
+    /// The queue has ended and answers no more: what side doors wait for is over, and nothing new begins.
+    func queueEnded() {
+        let waiting = state.withLock { state in
+            state.hasQueueEnded = true
+            return state.registry.requests.filter { $0.value.whenBusy != nil }.keys.compactMap { state.registry.take($0) }
+        }
+        for request in waiting { request.whenBusy?(.zero) }
+    }
+
     /// Takes in a body of jobs; `request` says how it is answered.
     func submit(_ body: [Frame], _ request: Registry.Request, producer: String) {
         let batch: ReceivedJobBatch
@@ -91,6 +100,7 @@ extension DispatcherCore {
         if jobs.isEmpty { return answer(request, SubmitReply(batchID: request.batchID, receipts: request.receipts)) }
         let id = state.withLock { state -> RequestID? in
             state.counters.requests += 1
+            if state.hasQueueEnded { return nil }
             let isFull = state.registry.ingestBytes > 0 && state.registry.ingestBytes + request.bytes > settings.ingestBytes
             return isFull ? nil : state.registry.add(request)
         }
@@ -208,6 +218,8 @@ extension DispatcherCore {
                 }
                 receipts.append(await receipt(id, key, withOutcome: query.withOutcomes, isCancelled: query.cancels))
             }
+            // What was decided may not be durable yet; without that, nobody is told.
+            guard await runner.barrier() else { return }
             let envelopes = (try? SubmitReply(batchID: "", receipts: receipts).encode()) ?? []
             reply(to: sender, JobQuery.service, envelopes)
         }

@@ -16,6 +16,8 @@ package final class DispatcherCore: Sendable {
         var counters = DispatcherCounters()
         /// When a refusal of a source was last logged.
         var logged: [String: ContinuousClock.Instant] = [:]
+        /// The journal has ended, and answers nobody any more.
+        var hasQueueEnded = false
     }
 
     let settings: DispatcherSettings
@@ -95,7 +97,7 @@ package final class DispatcherCore: Sendable {
     private func caller(_ userID: String?) -> AllowList.Identity? {
         switch settings.security {
         case .open: AllowList.Identity(name: DispatcherSettings.openIdentity, roles: Set(Role.allCases))
-        case .keys(_, let list): userID.flatMap(list.identity(named:))
+        case .keys(_, let list): userID.flatMap(list.identity(userID:))
         }
     }
 

@@ -86,11 +86,11 @@ final class ResultFile {
             rest = Data(rest)
         }
         cut = rest.count
-        if cut > 0 {
-            guard ftruncate(descriptor, off_t(size)) == 0, fdatasync(descriptor) == 0 else {
-                throw Failure(description: "can't cut the torn last line off \(path): \(String(cString: strerror(errno)))")
-            }
+        if cut > 0, ftruncate(descriptor, off_t(size)) != 0 {
+            throw Failure(description: "can't cut the torn last line off \(path): \(String(cString: strerror(errno)))")
         }
+        // Lines that a collector wrote and did not live to sync are counted as kept: they must be.
+        guard fdatasync(descriptor) == 0 else { throw Failure(description: "can't sync \(path): \(String(cString: strerror(errno)))") }
     }
 
     private func syncFolder() throws {
