@@ -12,9 +12,8 @@ struct P4Q: AsyncParsableCommand {
             config`). P4Q_ISA forces an instruction set (see `p4q kernels`).
 
             Exit codes: 0 everything done; 1 some items failed, and the output says which; 64 wrong usage; 65 a model, class set, \
-            configuration or archive is unusable; 66 an input is missing; 69 an endpoint can't be used; 70 the journal's disk failed, or a \
-            worker's test image went wrong; \
-            74 data on the disk is damaged; 75 results could not be handed over, or another process has the journal; 77 the key may not do it.
+            configuration or archive is unusable; 66 an input is missing; 69 an endpoint can't be used; 70 the journal's disk failed, a \
+            worker's test image went wrong, or a part of serve keeps crashing; 74 data on the disk is damaged; 75 results could not be handed over, or another process has the journal; 77 the key may not do it.
             """,
         version: "p4q \(ProcessMetrics.version)",
         subcommands: [
@@ -28,6 +27,7 @@ struct P4Q: AsyncParsableCommand {
     static func main() async {
         ignoreBrokenPipes()
         restartWithBetterBLAS()
+        Lifeline.watch()
         do {
             var command = try await CommandLineReading.process.command()
             if var asynchronous = command as? any AsyncParsableCommand {
