@@ -64,9 +64,10 @@ package struct DispatchedWorker: Service {
             models: settings.models)
         var lanes: [WorkerLane] = []
         for index in 0..<settings.lanes {
-            let lane = WorkerLane.Settings(
+            var lane = WorkerLane.Settings(
                 endpoint: settings.dispatcher, options: settings.socketOptions, service: settings.service, info: info,
                 heartbeat: settings.heartbeat, broker: settings.broker)
+            lane.tellsRefusal = index == 0
             lanes.append(
                 try WorkerLane(settings: lane, context: context, logger: logger) { [parts] request in
                     _ = parts.waiting.tryPut((index, request))

@@ -19,6 +19,8 @@ final class WorkerLane: Sendable {
         /// How long a stopping lane waits for receipts.
         var farewell: Duration = .seconds(5)
         var broker = WorkerBroker.p4q
+        /// Whether this lane, for all of its worker, says that the dispatcher turns the worker away.
+        var tellsRefusal = true
     }
 
     /// A batch as it came.
@@ -104,6 +106,8 @@ final class WorkerLane: Sendable {
         /// A request came that is not answered: some brokers send no heartbeats then.
         var isBusy = false
         var backoff = Duration.milliseconds(100)
+        /// Times in a row that READY was answered with DISCONNECT.
+        var refusals = 0
     }
 
     private func run(_ thread: SocketThread, _ first: Socket, _ context: ZeroMQContext) {
@@ -177,21 +181,32 @@ final class WorkerLane: Sendable {
             }
             switch message {
             case .request(let client, let body):
-                connection.backoff = .milliseconds(100)
+                (connection.backoff, connection.refusals) = (.milliseconds(100), 0)
                 connection.isBusy = true
                 onRequest(Request(client: client, body: body, received: .now))
             case .heartbeat(let info):
+                if connection.isReady { connection.refusals = 0 }
                 guard let info, let beat = try? HeartbeatInfo(frame: info.bytes) else { continue }
                 if beat.echo > 0 { mail.withLock { $0.echoes.removeValue(forKey: beat.echo) }?() }
                 let receipts = Set(beat.receipts.map(\.lease))
                 if !receipts.isEmpty { unacknowledged.removeAll { !$0.leases.isDisjoint(with: receipts) } }
             case .disconnect:
                 // The dispatcher doesn't know us (any more): say READY again, not too often.
+                if connection.isReady { refused(&connection) }
                 connection.isReady = false
                 connection.readyAt = .now + connection.backoff
                 connection.backoff = min(connection.backoff * 2, .seconds(5))
             }
         }
+    }
+
+    /// One that has forgotten us takes the next READY; one that never does has no use for us.
+    private func refused(_ connection: inout Connection) {
+        connection.refusals += 1
+        guard connection.refusals == 3, settings.tellsRefusal else { return }
+        logger.error(
+            "the dispatcher turns this worker away: does its key have the role for this service (p4q keys allow)? It goes on asking",
+            metadata: ["dispatcher": "\(settings.endpoint.address)", "service": "\(settings.service)"])
     }
 
     /// A silent dispatcher may be gone with its machine: a new connection finds out.

@@ -24,6 +24,12 @@ enum CommandFailure {
         return code
     }
 
+    /// Why a file operation failed, as the system says it.
+    static func reason(_ error: any Error) -> String {
+        let cause = (error as? CocoaError)?.underlying ?? error
+        return (cause as? POSIXError).map { String(cString: strerror($0.code.rawValue)) } ?? error.localizedDescription
+    }
+
     /// Whether the error itself says what a person needs to know.
     static func isExplained(_ error: any Error) -> Bool { exitCode(error) != nil }
 
@@ -40,9 +46,11 @@ enum CommandFailure {
         case TrainingError.damaged: ExitCode(74)
         case is TrainingError: ExitCode(65)
         case is WatchPort.InvalidAddress, is PaperStore.OtherInputs: ExitCode(64)
-        case is Serve.KeepsCrashing, is Canary.Failure: ExitCode(70)
+        case is ChildProcess.KeepsCrashing, is Canary.Failure: ExitCode(70)
         case let error as JobQueueError: ExitCode(error.exitCode)
         case is PushToDispatcher.NoAnswer: ExitCode(75)
+        case is CollectFromDispatcher.Silence, is WatchPort.Unusable: ExitCode(69)
+        case is CollectFromDispatcher.TurnedAway: ExitCode(77)
         case is ResultFile.Failure: ExitCode(74)
         case let failure as Failure: ExitCode(failure.code == "access.forbidden" ? 77 : 65)
         case is BuiltInModel.Unwritable: ExitCode(70)

@@ -30,6 +30,7 @@ struct P4Q: AsyncParsableCommand {
         ignoreBrokenPipes()
         raiseFileLimit()
         restartWithBetterBLAS()
+        Lifeline.watch()
         do {
             var command = try await CommandLineReading.process.command()
             if var asynchronous = command as? any AsyncParsableCommand {

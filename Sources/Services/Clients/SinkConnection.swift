@@ -23,6 +23,8 @@ package final class SinkConnection {
     private let heartbeat: Duration
     private var socket: Socket
     private var heard = ContinuousClock.now
+    /// When the dispatcher last said anything; nil if it never did.
+    package private(set) var lastHeard: ContinuousClock.Instant?
     private var beatAt = ContinuousClock.now
     private var readyAt: ContinuousClock.Instant? = .now
     private var backoff = Duration.milliseconds(100)
@@ -54,6 +56,7 @@ package final class SinkConnection {
             let wait = min(max(ContinuousClock.now.duration(to: end), .zero), .milliseconds(readyAt == nil ? 250 : 50))
             guard let frames = try socket.receive(timeout: wait) else { continue }
             heard = .now
+            lastHeard = heard
             guard let (message, _) = try? Majordomo.parseForWorker(frames) else { continue }
             switch message {
             case .request(let client, let body):

@@ -41,7 +41,7 @@ package struct DispatcherSettings: Sendable {
     package static let openIdentity = "local"
 
     /// Whether jobs of `service` are journalled.
-    static func isQueueService(_ service: String) -> Bool {
+    package static func isQueueService(_ service: String) -> Bool {
         queueServices.contains { service == $0 || (service.hasPrefix($0 + "/") && service.utf8.count > $0.utf8.count + 1) }
     }
 

@@ -11,7 +11,8 @@ struct Collect: AsyncParsableCommand {
             Ends after --count results, when none comes for --timeout seconds, or on SIGTERM or SIGINT.
 
             With --dispatcher, results are those of a group, and are acknowledged when they are written. With --out as well, they are \
-            written durably and exactly once: the file is locked, a torn last line is cut off, repeats are dropped by their sequence number.
+            written durably and exactly once: the file is locked, a torn last line is cut off, repeats are dropped by their sequence number. \
+            Where --timeout ends it and no dispatcher has answered, the exit code is 69; 77 where the dispatcher has turned the group away.
             """)
 
     enum Format: String, ExpressibleByArgument, CaseIterable { case json, csv, table }

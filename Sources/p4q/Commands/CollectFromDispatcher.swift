@@ -16,6 +16,22 @@ struct CollectFromDispatcher {
     let timeout: Duration?
     let quiet: Bool
 
+    /// Thrown when no dispatcher has answered for as long as was to be waited.
+    struct Silence: Error, CustomStringConvertible {
+        let endpoint: String
+        var description: String {
+            "\(endpoint) does not answer: check that a dispatcher runs there, and that it knows this key and has the one of --server-key"
+        }
+    }
+
+    /// Thrown when the dispatcher has let nobody read the group until the end.
+    struct TurnedAway: Error, CustomStringConvertible {
+        let group: String
+        var description: String {
+            "the dispatcher turns group \(group) away: make it (p4q sinks add \(group)), or use a key with the role sink (p4q keys allow)"
+        }
+    }
+
     func run(into path: String?, waits: Bool) throws {
         let notices = Notices(isQuiet: quiet)
         let file = try path.map { try ResultFile(path: $0, waits: waits) }
@@ -30,11 +46,14 @@ struct CollectFromDispatcher {
         var collection = Collection(format: format, file: file)
         var progress = Progress("collected", total: count, isQuiet: quiet)
         var last = ContinuousClock.now
+        var (isOver, isWarned) = (false, false)
         if format == .csv { try StandardOutput.line(JobResult.csvHeader) }
         while collection.tally.total < count ?? .max, !stopped.load(ordering: .relaxed) {
-            if let timeout, ContinuousClock.now - last > timeout { break }
+            isOver = timeout.map { ContinuousClock.now - last > $0 } ?? false
+            if isOver { break }
             guard let delivery = try sink.next(timeout: .milliseconds(200)) else {
-                if sink.refusals == 3 {
+                if sink.refusals == 3, !isWarned {
+                    isWarned = true
                     notices.warn("the dispatcher turns group \(group) away: is it there (p4q sinks list), and may this key read it?")
                 }
                 continue
@@ -49,7 +68,17 @@ struct CollectFromDispatcher {
         try ResultTable.print(collection.rows)
         try StandardOutput.flush()
         notices.note(collection.tally.description + (collection.repeats > 0 ? "; \(collection.repeats) repeats were dropped" : ""))
+        if let timeout, isOver { try checkAnswer(of: sink, timeout) }
         if let count, collection.tally.total < count { throw ExitCode(75) }
+    }
+
+    /// Nothing may have come because there was nothing, or because nobody was there to give it.
+    private func checkAnswer(of sink: SinkConnection, _ timeout: Duration) throws {
+        // Dispatchers say something every second.
+        guard let heard = sink.lastHeard, ContinuousClock.now - heard < max(timeout, .seconds(5)) else {
+            throw Silence(endpoint: endpoint.address)
+        }
+        if sink.refusals > 0 { throw TurnedAway(group: group) }
     }
 
     /// What was taken so far, and where it goes.

@@ -77,6 +77,7 @@ struct ConfigShow: AsyncParsableCommand {
         case .flag: return "flag"
         case .environment: return "environment P4Q_\(option.name.uppercased().replacingOccurrences(of: "-", with: "_"))"
         case .section: return place(sources.command)
+        case .part: return place(OptionSources.dispatcherSection) + " (dispatch)"
         case .common: return place(ConfigurationFile.common) + " (common)"
         }
     }

@@ -44,13 +44,14 @@ struct Dispatch: AsyncParsableCommand {
 
     func run() async throws {
         let logger = logOptions.makeLogger("p4q.dispatch")
-        var lists = [try endpoints(bind, mode: .bind)]
-        if !bindWorkers.isEmpty { lists.append(try endpoints(bindWorkers, mode: .bind)) }
+        let watchAddress = try http.map { try WatchPort.Address($0) }
+        var lists = [try bound(bind, by: "--bind")]
+        if !bindWorkers.isEmpty { lists.append(try bound(bindWorkers, by: "--bind-workers")) }
         var settings = DispatcherSettings(endpoints: lists)
         settings.jobDoors = try endpoints(pull, mode: .bind)
         settings.resultDoors = try endpoints(push, mode: .bind)
         settings.resultDoorGroup = pushGroup
-        settings.releaseEvents = try endpoints(bindReleases, mode: .bind)
+        settings.releaseEvents = try bound(bindReleases, by: "--bind-releases")
         if let open = (settings.jobDoors + settings.resultDoors).first(where: { !$0.isLocal }), !security.insecure {
             throw ValidationError("the side door \(open.address) is on a network, and side doors have no keys: --insecure lets everyone in")
         }
@@ -62,12 +63,21 @@ struct Dispatch: AsyncParsableCommand {
         let dispatcher = try await Dispatcher(settings: settings, store: store, context: context, logger: logger)
         var services: [any Service] = [dispatcher]
         let metrics = ProcessMetrics()
-        if let http { services.append(try WatchPort(address: http, source: dispatcher.watchSource(metrics), logger: logger)) }
+        if let watchAddress { services.append(WatchPort(address: watchAddress, source: dispatcher.watchSource(metrics), logger: logger)) }
         let reload = try await LimitsReload(
             .process, dispatcher: dispatcher, queue: settings.queue, metrics: metrics.factory, logger: logger)
         services.append(ConfigurationWatcher(path: configurationOptions.config) { await reload.reload($0) })
         try await ServiceRunner.run(services, logger: logger)
         try await store.close()
         context.terminate()
+    }
+
+    /// Endpoints that others connect to.
+    private func bound(_ texts: [String], by option: String) throws -> [Endpoint] {
+        let endpoints = try endpoints(texts, mode: .bind)
+        if let wrong = endpoints.first(where: { $0.mode == .connect }) {
+            throw ValidationError("\(option) \(wrong) would connect, and nothing would listen: leave the > out")
+        }
+        return endpoints
     }
 }

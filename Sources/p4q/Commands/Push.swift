@@ -3,6 +3,7 @@ import Crypto
 import Datasets
 import Foundation
 import Messages
+import Services
 import Synchronization
 import Transport
 
@@ -78,6 +79,9 @@ struct Push: AsyncParsableCommand {
 
     func validate() throws {
         if !(1...MessageLimits.itemsPerBatch).contains(batch) { throw ValidationError("--batch is 1 to \(MessageLimits.itemsPerBatch)") }
+        if !DispatcherSettings.isQueueService(service) {
+            throw ValidationError("--service \(service) is no queue: give classify, classify/NAME or train")
+        }
         if let priority, !(0...9).contains(priority) { throw ValidationError("--priority is 0 to 9") }
         if let run, run.isEmpty || run.utf8.count > 64 { throw ValidationError("--run has 1 to 64 bytes") }
         if resume && run == nil { throw ValidationError("--resume needs the --run that is to go on") }

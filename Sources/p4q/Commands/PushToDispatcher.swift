@@ -86,7 +86,8 @@ struct PushToDispatcher {
         let tally: Tally
         let run: String
         var description: String {
-            "\(endpoint) does not answer; \(tally.accepted + tally.duplicates) images were accepted. Go on later with --run \(run) --resume"
+            "\(endpoint) does not answer; \(tally.accepted + tally.duplicates) images were accepted. Check that a dispatcher runs there and that "
+                + "the keys fit, or go on later with --run \(run) --resume"
         }
     }
 

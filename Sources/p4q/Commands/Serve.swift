@@ -1,9 +1,8 @@
 import ArgumentParser
 import Foundation
-import Logging
+import JobQueue
 import ServiceLifecycle
 import Services
-import Synchronization
 
 /// `p4q serve`: dispatcher and workers as child processes of one command.
 struct Serve: AsyncParsableCommand {
@@ -12,11 +11,14 @@ struct Serve: AsyncParsableCommand {
         discussion: """
             Each is a process of its own, so that an image that crashes a decoder takes one worker down and not the queue. What follows -- \
             goes to the workers: p4q serve --workers 2 -- --model DIR --class-set pets.yaml. A part that crashes is started again after a \
-            growing wait; one that keeps crashing ends everything with exit code 70. SIGTERM stops the workers, then the dispatcher.
+            growing wait; one that keeps crashing, or ends for a reason that stays (64, 65, 66), ends everything with exit code 70. SIGTERM \
+            stops the workers, then the dispatcher; a second one kills them. They stop as well when this process is killed.
+
+            Of a configuration file, the dispatcher's options that are also here are read from the section dispatch too.
             """)
 
-    @Option(name: .long, help: "Where producers and sinks connect.")
-    var bind = "@tcp://127.0.0.1:5555"
+    @Option(name: .long, help: "Where producers and sinks connect; may be repeated.")
+    var bind: [String] = ["@tcp://127.0.0.1:5555"]
 
     @Option(name: .long, help: "The journal's folder.", completion: .directory)
     var journal = "p4q-journal"
@@ -36,6 +38,9 @@ struct Serve: AsyncParsableCommand {
     @Option(name: .long, help: "The folder of public keys that may connect.", completion: .directory)
     var allow: String?
 
+    @Flag(name: .long, help: "Bind to a network without keys: anyone who reaches the port may do everything, and read everything.")
+    var insecure = false
+
     @Option(
         // Its value begins with dashes.
         name: .long, parsing: .unconditional,
@@ -53,6 +58,7 @@ struct Serve: AsyncParsableCommand {
 
     func validate() throws {
         if workers < 0 || workers > 256 { throw ValidationError("--workers is 0 to 256") }
+        if (key == nil) != (allow == nil) { throw ValidationError("--key and --allow go together") }
         if key != nil && workers > 0 {
             throw ValidationError("with keys, run the workers by themselves (p4q worker --key …), and this with --workers 0")
         }
@@ -62,23 +68,16 @@ struct Serve: AsyncParsableCommand {
         if key != nil && trainer != nil { throw ValidationError("with keys, run the trainer by itself (p4q train --key …)") }
     }
 
-    /// A part that crashed again and again.
-    struct KeepsCrashing: Error, CustomStringConvertible {
-        let part: String
-        let status: String
-        var description: String { "\(part) keeps ending (\(status)); its last lines above say why" }
-    }
-
     func run() async throws {
         let logger = logOptions.makeLogger("p4q.serve")
+        let file = try configurationOptions.file()
+        try checkPorts(file)
+        try makeFolder()
         // Workers need no port of the machine: they come by a socket in the journal's folder.
-        try FileManager.default.createDirectory(atPath: journal, withIntermediateDirectories: true)
         let local = "ipc://" + URL(fileURLWithPath: journal).appendingPathComponent("workers.sock").path
-        try checkPorts()
-        // The same file for all: each part reads its own section.
-        let shared = configurationOptions.config.map { ["--config", $0] } ?? []
-        var arguments = ["dispatch", "--bind", bind, "--journal", journal] + shared
+        var arguments = ["dispatch", "--journal", journal] + bind.flatMap { ["--bind", $0] } + shared(by: "dispatch", file)
         if let http { arguments += ["--http", http] }
+        if insecure { arguments += ["--insecure"] }
         let (trusted, events) = try publisher()
         arguments += ["--bind-releases", "@" + events]
         if let key, let allow { arguments += ["--key", key, "--allow", allow] } else { arguments += ["--bind-workers", "@" + local] }
@@ -89,27 +88,41 @@ struct Serve: AsyncParsableCommand {
             parts.append(
                 ChildProcess(
                     name: "worker-\(index)",
-                    arguments: ["worker", "--dispatcher", local, "--name", name, "--trust", trusted] + shared
+                    arguments: ["worker", "--dispatcher", local, "--name", name, "--trust", trusted] + shared(by: "worker", file)
                         + (workerHttp.flatMap { workerPort($0, index) }.map { ["--http", $0] } ?? []) + workerArguments, logger: logger))
         }
         if let trainer {
             let folder = URL(fileURLWithPath: journal)
             let key = folder.appendingPathComponent("publisher.key_secret").path
             let own =
-                ["train", "--dispatcher", local, "--store", folder.appendingPathComponent("trainer").path, "--publisher-key", key] + shared
+                ["train", "--dispatcher", local, "--store", folder.appendingPathComponent("trainer").path, "--publisher-key", key]
+                + shared(by: "train", file)
             parts.append(ChildProcess(name: "trainer", arguments: own + Self.words(trainer), logger: logger))
         }
+        let children = parts.compactMap { $0 as? ChildProcess }
         // Services stop in the reverse of their order: workers first, so that the dispatcher still takes their answers.
-        try await ServiceRunner.run(parts, logger: logger)
+        try await ServiceRunner.run(parts, logger: logger) { for child in children { child.send(SIGKILL) } }
+    }
+
+    /// What every part is given: the same file, of which each reads its own section, and how it logs, unless that section says it.
+    private func shared(by command: String, _ file: ConfigurationFile?) -> [String] {
+        let own = file?.sections[command] ?? [:]
+        return (configurationOptions.config.map { ["--config", $0] } ?? []) + logOptions.arguments(without: Set(own.keys))
+    }
+
+    private func makeFolder() throws {
+        do {
+            try FileManager.default.createDirectory(atPath: journal, withIntermediateDirectories: true)
+        } catch {
+            throw JobQueueError.unusableFolder(path: journal, reason: CommandFailure.reason(error))
+        }
     }
 
     /// Several workers can't have the one port that the file may give to a worker.
-    private func checkPorts() throws {
-        guard workers > 1, workerHttp == nil, let path = configurationOptions.config else { return }
-        let file = try ConfigurationFile(contentsOf: path, catalog: CommandCatalog(help: P4Q._dumpHelp()))
-        guard let http = file.sections["worker"]?["http"] else { return }
+    private func checkPorts(_ file: ConfigurationFile?) throws {
+        guard workers > 1, workerHttp == nil, let file, let http = file.sections["worker"]?["http"] else { return }
         throw ValidationError(
-            "\(path):\(http.line): \(workers) workers can't share worker.http; put worker-http into the section serve instead")
+            "\(file.path):\(http.line): \(workers) workers can't share worker.http; put worker-http into the section serve instead")
     }
 
     /// The address of a worker's HTTP port.
@@ -144,66 +157,5 @@ struct Serve: AsyncParsableCommand {
             try PublisherKey(name: "serve").write(to: pair)
         }
         return (pair + ".key", "ipc://" + folder.appendingPathComponent("releases.sock").path)
-    }
-}
-
-/// A process that is started again when it ends by itself.
-struct ChildProcess: Service {
-    let name: String
-    let arguments: [String]
-    let logger: Logger
-
-    /// So many ends within so long are a part that keeps crashing.
-    private static let crashes = 5
-    private static let window = Duration.seconds(60)
-    private static let stopLimit = Duration.seconds(25)
-
-    private let running = Running()
-
-    init(name: String, arguments: [String], logger: Logger) {
-        (self.name, self.arguments, self.logger) = (name, arguments, logger)
-    }
-
-    /// Sends a signal to the process, if one runs.
-    func send(_ signal: Int32) { if let pid = running.pid { kill(pid, signal) } }
-
-    /// The process that runs now; who stops it looks here.
-    private final class Running: Sendable {
-        private let value = Mutex<Int32?>(nil)
-        var pid: Int32? {
-            get { value.withLock { $0 } }
-            set { value.withLock { $0 = newValue } }
-        }
-    }
-
-    func run() async throws {
-        var ends: [ContinuousClock.Instant] = []
-        while !Task.isShuttingDownGracefully && !Task.isCancelled {
-            let process = Process()
-            process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
-            process.arguments = arguments
-            process.standardInput = FileHandle.nullDevice
-            try process.run()
-            running.pid = process.processIdentifier
-            logger.info("started", metadata: ["part": "\(name)", "pid": "\(process.processIdentifier)"])
-            await withGracefulShutdownHandler {
-                while process.isRunning { try? await Task.sleep(for: .milliseconds(50)) }
-            } onGracefulShutdown: {
-                guard let pid = running.pid else { return }
-                kill(pid, SIGTERM)
-                Task {
-                    try? await Task.sleep(for: Self.stopLimit)
-                    if running.pid == pid { kill(pid, SIGKILL) }
-                }
-            }
-            running.pid = nil
-            if Task.isShuttingDownGracefully || Task.isCancelled { break }
-            let status = process.terminationReason == .exit ? "exit \(process.terminationStatus)" : "signal \(process.terminationStatus)"
-            logger.error("ended by itself", metadata: ["part": "\(name)", "status": "\(status)"])
-            ends = ends.filter { ContinuousClock.now - $0 < Self.window } + [.now]
-            if ends.count >= Self.crashes { throw Serve.KeepsCrashing(part: name, status: status) }
-            let wait = Duration.milliseconds(100 << min(ends.count * 2, 6))
-            try? await cancelWhenGracefulShutdown { try await Task.sleep(for: wait) }
-        }
     }
 }

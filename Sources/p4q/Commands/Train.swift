@@ -89,6 +89,7 @@ struct Train: AsyncParsableCommand {
     func run() async throws {
         ProcessMemory.keepSmall()
         let logger = logOptions.makeLogger("p4q.train")
+        let watchAddress = try http.map { try WatchPort.Address($0) }
         let endpoint = try dispatcherOptions.requiredEndpoint()
         let (student, teacher) = try learner.load()
         let files = try classSet.map { try ClassSet(contentsOf: URL(fileURLWithPath: $0)) }
@@ -136,8 +137,8 @@ struct Train: AsyncParsableCommand {
         let trainer = TrainerService(
             retrainings, schedule: scheduleOptions.schedule, shadowRules: shadowOptions.rules, requests: requests, logger: logger)
         var services: [any Service] = [worker, trainer, ConfigurationWatcher.unchanging(logger)]
-        if let http {
-            services.append(try WatchPort(address: http, source: trainer.watchSource(worker, metrics, model: student), logger: logger))
+        if let watchAddress {
+            services.append(WatchPort(address: watchAddress, source: trainer.watchSource(worker, metrics, model: student), logger: logger))
         }
         try await ServiceRunner.run(services, logger: logger)
     }

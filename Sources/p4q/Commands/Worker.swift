@@ -85,6 +85,7 @@ struct Worker: AsyncParsableCommand {
 
     func run() async throws {
         ProcessMemory.keepSmall()
+        let watchAddress = try http.map { try WatchPort.Address($0) }
         let logger = logOptions.makeLogger("p4q.worker")
         let model = try modelOptions.load()
         let pool = modelOptions.threading.makePool()
@@ -121,10 +122,10 @@ struct Worker: AsyncParsableCommand {
             let worker = try DispatchedWorker(settings: settings, context: context, logger: logger, pipeline: makePipeline)
             var services: [any Service] = [worker, watcher, ConfigurationWatcher.unchanging(logger)]
             if let follower { services.append(follower) }
-            if let http {
+            if let watchAddress {
                 services.append(
-                    try WatchPort(
-                        address: http, source: worker.watchSource(metrics, model: model, registry: registry, follower: follower),
+                    WatchPort(
+                        address: watchAddress, source: worker.watchSource(metrics, model: model, registry: registry, follower: follower),
                         logger: logger))
             }
             return try await ServiceRunner.run(services, logger: logger)
@@ -189,17 +190,20 @@ func endpoints(_ texts: [String], mode: Endpoint.Mode) throws(TransportError) ->
 
 /// Long-running parts under one roof: SIGTERM and SIGINT stop them gracefully, and a second signal ends the process at once.
 enum ServiceRunner {
-    static func run(_ services: [any Service], logger: Logger) async throws {
+    /// Throws what the first service that failed has thrown, when the others have stopped.
+    ///
+    /// - Parameter atOnce: what is done before a second signal ends the process.
+    static func run(_ services: [any Service], logger: Logger, atOnce: @escaping @Sendable () -> Void = {}) async throws {
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: services.enumerated().map { index, service in
                     // The first service is what the process is for: when it ends, all end.
                     .init(
                         service: service, successTerminationBehavior: index == 0 ? .gracefullyShutdownGroup : .ignore,
-                        failureTerminationBehavior: .cancelGroup)
+                        failureTerminationBehavior: .gracefullyShutdownGroup)
                 },
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
-        let impatience = SecondSignal()
+        let impatience = SecondSignal(last: atOnce)
         defer { impatience.cancel() }
         try await group.run()
     }

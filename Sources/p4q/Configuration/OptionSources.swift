@@ -5,8 +5,16 @@ import SystemPackage
 
 /// Where options come from: the command line, then the environment (`P4Q_BATCH_MAX` is `--batch-max`), then the configuration file (the
 /// command's section, then `common`), then what the command does without them.
+///
+/// What `serve` gives to its dispatcher is read from the section `dispatch` too, after its own.
 struct OptionSources {
-    enum Origin: Int, CaseIterable { case flag, environment, section, common }
+    enum Origin: Int, CaseIterable { case flag, environment, section, part, common }
+
+    /// Options of the dispatcher that `serve` passes on.
+    private static let dispatcherOptions: Set<String> = ["bind", "journal", "http", "key", "allow", "insecure"]
+
+    /// The section that `serve` shares with its dispatcher.
+    static let dispatcherSection = "dispatch"
 
     /// An option that somebody set.
     struct Setting {
@@ -36,9 +44,14 @@ struct OptionSources {
         ]
         if let file {
             let contents = try await FileProvider<YAMLSnapshot>(filePath: FilePath(file.path))
-            for section in [command, ConfigurationFile.common] {
-                providers.append(KeyMappingProvider(upstream: contents) { AbsoluteConfigKey([section] + $0.components) })
+            func add(_ section: @escaping @Sendable (_ option: [String]) -> String) {
+                providers.append(KeyMappingProvider(upstream: contents) { AbsoluteConfigKey([section($0.components)] + $0.components) })
             }
+            add { _ in command }
+            add { option in
+                command == "serve" && option.allSatisfy(Self.dispatcherOptions.contains) ? Self.dispatcherSection : command
+            }
+            add { _ in ConfigurationFile.common }
         }
         reader = ConfigReader(providers: providers, accessReporter: reporter)
     }

@@ -8,8 +8,11 @@ struct ConfigurationOptions: ParsableArguments {
     var config: String?
 
     /// The file's section `limits`.
-    func limits() throws -> QueueLimits {
-        guard let config else { return QueueLimits() }
-        return try ConfigurationFile(contentsOf: config, catalog: CommandCatalog(help: P4Q._dumpHelp())).limits
+    func limits() throws -> QueueLimits { try file()?.limits ?? QueueLimits() }
+
+    /// The file, if there is one.
+    func file() throws -> ConfigurationFile? {
+        guard let config else { return nil }
+        return try ConfigurationFile(contentsOf: config, catalog: CommandCatalog(help: P4Q._dumpHelp()))
     }
 }

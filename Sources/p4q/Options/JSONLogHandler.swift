@@ -1,7 +1,7 @@
 import Foundation
 import Logging
 
-/// Log lines as JSON objects on stderr: `time`, `level`, `logger`, `message`, and the metadata's fields beside them.
+/// Log lines as JSON objects on stderr: `time` (ISO 8601, UTC), `level`, `logger`, `message`, and the metadata's fields beside them.
 struct JSONLogHandler: LogHandler {
     let label: String
     var logLevel = Logger.Level.info
@@ -19,7 +19,8 @@ struct JSONLogHandler: LogHandler {
     /// One line, without its end. A metadata key that is one of the fixed fields' has `metadata.` in front.
     func line(_ event: LogEvent, at time: Date) -> String {
         var fields = [
-            "time": time.formatted(.iso8601.time(includingFractionalSeconds: true)), "level": event.level.rawValue, "logger": label,
+            "time": time.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true)), "level": event.level.rawValue,
+            "logger": label,
             "message": "\(event.message)",
         ]
         for (key, value) in metadata.merging(event.metadata ?? [:], uniquingKeysWith: { $1 }) {

@@ -15,6 +15,12 @@ struct LogOptions: ParsableArguments {
     @Option(name: .long, help: "How log lines look.")
     private var logFormat = Format.text
 
+    /// As another command of this program takes them; those of `names` are left out.
+    func arguments(without names: Set<String>) -> [String] {
+        [("log-level", logLevel.rawValue), ("log-format", logFormat.rawValue)].filter { !names.contains($0.0) }
+            .map { "--\($0)=\($1)" }
+    }
+
     func makeLogger(_ label: String) -> Logger {
         let format = logFormat
         var logger = Logger(label: label) { label -> any LogHandler in
