@@ -129,7 +129,7 @@ struct PayloadFiles {
 
     /// The bytes at a place; nil if they are not there in full.
     ///
-    /// - Throws: `noDescriptors`, or `commitUnknown` where the disk can't say.
+    /// - Throws: `noDescriptors`, or `commitUnknown` where its file is there and can't be opened.
     func read(_ place: PayloadPlace, sha256: [UInt8], count: Int) throws(JobQueueError) -> [UInt8]? {
         let (path, offset): (String, Int64)
         switch place {
