@@ -4,7 +4,7 @@
 #if defined(__x86_64__)
 #pragma clang fp contract(off)
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
-#define P4Q_MASKED_TAILS
+#define P4Q_AVX512
 #include "float_math.inc"
 #include "float_body.inc"
 #include "float_gradients.inc"

@@ -17,7 +17,7 @@
 #define A_OFFSET 0
 #define IN_PLACE 1
 #define STORES_BESIDE
-#define P4Q_MASKED_TAILS
+#define P4Q_AVX512
 typedef uint8_t a_code;
 typedef int8_t b_code;
 
@@ -84,19 +84,13 @@ static inline __attribute__((always_inline)) void add_tiles(const int H, const i
     if (P == 2) _tile_dpbusd(LOWER1, LOWER_CODES, WEIGHTS1);
 }
 
-static inline __attribute__((always_inline)) void start_sums(const int H, const int P, const int32_t *upper, const int32_t *lower, int64_t stride,
-                                                             bool first) {
-    if (first) {
-        _tile_zero(UPPER0);
-        if (P == 2) _tile_zero(UPPER1);
-        if (H == 2) _tile_zero(LOWER0);
-        if (H == 2 && P == 2) _tile_zero(LOWER1);
-        return;
-    }
-    _tile_loadd(UPPER0, upper, LINE);
-    if (P == 2) _tile_loadd(UPPER1, upper + stride, LINE);
-    if (H == 2) _tile_loadd(LOWER0, lower, LINE);
-    if (H == 2 && P == 2) _tile_loadd(LOWER1, lower + stride, LINE);
+static inline __attribute__((always_inline)) void start_sums(const int H, const int P, beginning from, int64_t below) {
+    const int32_t *lower = from.sums + below * from.row;
+    int64_t stride = from.row * (int64_t)sizeof(int32_t);
+    _tile_loadd(UPPER0, from.sums, stride);
+    if (P == 2) _tile_loadd(UPPER1, from.sums + from.panel, stride);
+    if (H == 2) _tile_loadd(LOWER0, lower, stride);
+    if (H == 2 && P == 2) _tile_loadd(LOWER1, lower + from.panel, stride);
 }
 
 static inline __attribute__((always_inline)) void store_sums(const int H, const int P, int32_t *upper, int32_t *lower, int64_t stride) {
@@ -110,11 +104,12 @@ static void store_part(waiting *before, int64_t rows);
 
 // Vector instructions store the strip before this one while the tile unit multiplies.
 static inline __attribute__((always_inline)) void tile_of_height(const int H, const int P, int64_t rows, const uint8_t *a, const int8_t *b,
-                                                                 int64_t b_stride, int64_t quads, int32_t *acc, int64_t acc_stride, bool first,
-                                                                 tile_work work) {
-    int64_t below = upper_rows(rows), part = (TILE_ROWS * AMX_QUADS - 1) / larger(quads, AMX_QUADS) + 1;
+                                                                 int64_t b_stride, int64_t quads, beginning from, int32_t *acc,
+                                                                 int64_t acc_stride, tile_work work) {
+    int64_t below = upper_rows(rows);
+    int64_t part = round_up((TILE_ROWS * AMX_QUADS - 1) / larger(quads, AMX_QUADS) + 1, 2);  // rows are stored in pairs
     fetching ahead = work.ahead;
-    start_sums(H, P, acc, acc + below * P4Q_PANEL, acc_stride, first);
+    start_sums(H, P, from, below);
     int64_t q = 0;
     for (; q + AMX_QUADS <= quads; q += AMX_QUADS, a += rows * STRIP_INPUTS, b += AMX_WEIGHTS) {
         for (int64_t i = 0; ahead.stride && i < AMX_QUADS; i += ahead.quads, ahead.lines += LINE) {
@@ -134,12 +129,12 @@ static inline __attribute__((always_inline)) void tile_of_height(const int H, co
 }
 
 static inline __attribute__((always_inline)) void tile(int64_t rows, const int P, const uint8_t *a, const int8_t *b, int64_t b_stride,
-                                                       int64_t quads, int32_t *acc, int64_t acc_stride, bool first, tile_work work) {
+                                                       int64_t quads, beginning from, int32_t *acc, int64_t acc_stride, tile_work work) {
     configure(rows);
     if (rows > AMX_ROWS)
-        tile_of_height(2, P, rows, a, b, b_stride, quads, acc, acc_stride, first, work);
+        tile_of_height(2, P, rows, a, b, b_stride, quads, from, acc, acc_stride, work);
     else
-        tile_of_height(1, P, rows, a, b, b_stride, quads, acc, acc_stride, first, work);
+        tile_of_height(1, P, rows, a, b, b_stride, quads, from, acc, acc_stride, work);
 }
 
 #include "gemm_body.inc"

@@ -61,10 +61,11 @@ static inline __attribute__((always_inline)) void add_run(const int R, const uin
 }
 
 static inline __attribute__((always_inline)) void tile(const int R, const int P, const uint8_t *a, const int8_t *b, int64_t b_stride,
-                                                       int64_t quads, int32_t *acc, int64_t acc_stride, bool first, tile_work work) {
+                                                       int64_t quads, beginning from, int32_t *acc, int64_t acc_stride, tile_work work) {
     fetching ahead = work.ahead;
     (void)P, (void)b_stride, (void)acc_stride;
-    if (first) memset(acc, 0, (size_t)R * P4Q_PANEL * sizeof *acc);
+    if (from.sums != acc)
+        for (int r = 0; r < R; r++) memcpy(acc + r * P4Q_PANEL, from.sums + r * from.row, P4Q_PANEL * sizeof *acc);
     for (int64_t q = 0; q < quads; q += work.steps)
         add_run(R, a + q * P4Q_QUAD * R, b + q * P4Q_QUAD_BYTES, smaller(work.steps, quads - q), acc, ahead.lines + q * 16);
 }

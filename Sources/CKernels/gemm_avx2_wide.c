@@ -88,17 +88,18 @@ static inline __attribute__((always_inline)) void add_quad(const int R, const in
 }
 
 static inline __attribute__((always_inline)) void tile(const int R, const int P, const int16_t *a, const int16_t *b, int64_t b_stride,
-                                                       int64_t quads, int32_t *acc, int64_t acc_stride, bool first, tile_work work) {
+                                                       int64_t quads, beginning from, int32_t *acc, int64_t acc_stride, tile_work work) {
     fetching ahead = work.ahead;
     (void)P, (void)b_stride, (void)acc_stride;
     __m256i c[TILE_ROWS][2];
     const __m256i *products = (const __m256i *)(b - PRODUCTS);
 #pragma clang loop unroll(full)
     for (int r = 0; r < R; r++) {
-        const __m256i *from = (const __m256i *)(acc + r * P4Q_PANEL);
+        const __m256i *sums = (const __m256i *)(from.sums + r * from.row);
+        __m256i term = _mm256_set1_epi32(work.terms ? work.terms[r] : 0);
 #pragma clang loop unroll(full)
         for (int i = 0; i < 2; i++)
-            c[r][i] = _mm256_sub_epi32(first ? _mm256_setzero_si256() : _mm256_loadu_si256(from + i), _mm256_loadu_si256(products + i));
+            c[r][i] = _mm256_add_epi32(_mm256_sub_epi32(_mm256_loadu_si256(sums + i), _mm256_loadu_si256(products + i)), term);
     }
     int64_t q = 0;
     for (; q + 4 <= quads; q += 4, a += R * 16, b += 4 * P4Q_QUAD_BYTES, ahead.lines += 64) {

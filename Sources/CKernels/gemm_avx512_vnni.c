@@ -10,17 +10,15 @@
 
 #define TILE_ROWS 14
 #define TILE_PANELS 2
-#define STRIP_INPUTS 64
 #define A_OFFSET 0
 #define IN_PLACE 1
-#define P4Q_MASKED_TAILS
+#define P4Q_AVX512
 typedef uint8_t a_code;
 typedef int8_t b_code;
 
 #include "gemm_unpack.inc"
 
 static inline void copy_codes16(const uint8_t *codes, uint8_t *to) { memcpy(to, codes, 16); }
-#define COPY_STRIP(codes, to) memcpy(to, codes, STRIP_INPUTS)
 
 static void unpack_block(int32_t bits, const uint8_t *part, int64_t quads, int8_t *to) { unpack_quads(bits, part, quads, to); }
 
@@ -30,7 +28,7 @@ static inline __attribute__((always_inline)) void add_quad(const int R, const in
 #pragma clang loop unroll(full)
     for (int r = 0; r < R; r++) {
         int32_t quad;
-        memcpy(&quad, a + r * STRIP_INPUTS, sizeof quad);
+        memcpy(&quad, a + r * 16, sizeof quad);
         __m512i x = _mm512_set1_epi32(quad);
         c[r][0] = _mm512_dpbusd_epi32(c[r][0], x, b0);
         if (P == 2) c[r][1] = _mm512_dpbusd_epi32(c[r][1], x, b1);
@@ -38,21 +36,20 @@ static inline __attribute__((always_inline)) void add_quad(const int R, const in
 }
 
 static inline __attribute__((always_inline)) void tile(const int R, const int P, const uint8_t *a, const int8_t *b, int64_t b_stride,
-                                                       int64_t quads, int32_t *acc, int64_t acc_stride, bool first, tile_work work) {
+                                                       int64_t quads, beginning from, int32_t *acc, int64_t acc_stride, tile_work work) {
     fetching ahead = work.ahead;
     __m512i c[TILE_ROWS][2];
 #pragma clang loop unroll(full)
     for (int r = 0; r < R; r++) {
 #pragma clang loop unroll(full)
-        for (int i = 0; i < P; i++) c[r][i] = first ? _mm512_setzero_si512() : _mm512_loadu_si512(acc + i * acc_stride + r * P4Q_PANEL);
+        for (int i = 0; i < P; i++) c[r][i] = _mm512_loadu_si512(from.sums + i * from.panel + r * from.row);
     }
     int64_t q = 0;
-    for (; q + 4 <= quads; q += 4, a += 16, b += 4 * P4Q_QUAD_BYTES, ahead.lines += 64) {
+    for (; q + 4 <= quads; q += 4, a += R * 16, b += 4 * P4Q_QUAD_BYTES, ahead.lines += 64) {
         __builtin_prefetch(ahead.lines, 0, 2);
         if (P == 2) __builtin_prefetch(ahead.lines + ahead.stride, 0, 2);
 #pragma clang loop unroll(full)
         for (int j = 0; j < 4; j++) add_quad(R, P, a + j * 4, b + j * P4Q_QUAD_BYTES, b_stride, c);
-        if (q % 16 == 12) a += (R - 1) * STRIP_INPUTS;
     }
     for (; q < quads; q++, a += 4, b += P4Q_QUAD_BYTES) add_quad(R, P, a, b, b_stride, c);
 #pragma clang loop unroll(full)

@@ -33,15 +33,15 @@ static inline __attribute__((always_inline)) void add_quad(const int R, const ui
 }
 
 static inline __attribute__((always_inline)) void tile(const int R, const int P, const uint8_t *a, const int8_t *b, int64_t b_stride,
-                                                       int64_t quads, int32_t *acc, int64_t acc_stride, bool first, tile_work work) {
+                                                       int64_t quads, beginning from, int32_t *acc, int64_t acc_stride, tile_work work) {
     fetching ahead = work.ahead;
     (void)P, (void)b_stride, (void)acc_stride;
     __m256i c[TILE_ROWS][2];
 #pragma clang loop unroll(full)
     for (int r = 0; r < R; r++) {
-        const __m256i *from = (const __m256i *)(acc + r * P4Q_PANEL);
-        c[r][0] = first ? _mm256_setzero_si256() : _mm256_loadu_si256(from);
-        c[r][1] = first ? _mm256_setzero_si256() : _mm256_loadu_si256(from + 1);
+        const __m256i *sums = (const __m256i *)(from.sums + r * from.row);
+        c[r][0] = _mm256_loadu_si256(sums);
+        c[r][1] = _mm256_loadu_si256(sums + 1);
     }
     int64_t q = 0;
     for (; q + 4 <= quads; q += 4, a += R * 16, b += 4 * P4Q_QUAD_BYTES, ahead.lines += 64) {

@@ -55,11 +55,18 @@ typedef struct {
 // A strip whose sums are complete and not stored yet; gemm_body.inc.
 typedef struct waiting waiting;
 
+// Where a tile's sums begin: row r of panel i at sums + i * panel + r * row.
+typedef struct {
+    const int32_t *sums;
+    int64_t panel, row;  // no step from row to row where all begin alike
+} beginning;
+
 // What else a tile is told.
 typedef struct {
     fetching ahead;
-    int64_t steps;    // quads that 16-bit sums take, a multiple of 4; 32-bit sums take all
-    waiting *before;  // to be stored while the tile multiplies, by kernels that can do both at a time
+    int64_t steps;         // quads that 16-bit sums take, a multiple of 4; 32-bit sums take all
+    const int32_t *terms;  // [rows] to be added by tiles that do so, null where a sum is continued
+    waiting *before;       // to be stored while the tile multiplies, by kernels that can do both at a time
 } tile_work;
 
 // `element`: bytes of an unpacked code, 1 or 2; `panels`: of a tile.

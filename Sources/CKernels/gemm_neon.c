@@ -42,13 +42,13 @@ static void unpack_block(int32_t bits, const uint8_t *part, int64_t quads, int16
 }
 
 static inline __attribute__((always_inline)) void tile(const int R, const int P, const int16_t *a, const int16_t *b, int64_t b_stride,
-                                                       int64_t quads, int32_t *acc, int64_t acc_stride, bool first, tile_work work) {
+                                                       int64_t quads, beginning from, int32_t *acc, int64_t acc_stride, tile_work work) {
     fetching ahead = work.ahead;
     (void)P, (void)b_stride, (void)acc_stride;
     int32x4_t c[TILE_ROWS][4];
 #pragma clang loop unroll(full)
     for (int r = 0; r < R; r++)
-        for (int i = 0; i < 4; i++) c[r][i] = first ? vdupq_n_s32(0) : vld1q_s32(acc + r * P4Q_PANEL + 4 * i);
+        for (int i = 0; i < 4; i++) c[r][i] = vld1q_s32(from.sums + r * from.row + 4 * i);
     for (int64_t k = 0; k < quads * P4Q_QUAD; k++, b += P4Q_PANEL) {
         if (k % 16 == 0) __builtin_prefetch(ahead.lines + k * 4, 0, 2);
         int16x8_t b0 = vld1q_s16(b), b1 = vld1q_s16(b + 8);

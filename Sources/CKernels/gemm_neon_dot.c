@@ -31,13 +31,13 @@ static void unpack_block(int32_t bits, const uint8_t *part, int64_t quads, int8_
     }
 
 static inline __attribute__((always_inline)) void tile(const int R, const int P, const int8_t *a, const int8_t *b, int64_t b_stride,
-                                                       int64_t quads, int32_t *acc, int64_t acc_stride, bool first, tile_work work) {
+                                                       int64_t quads, beginning from, int32_t *acc, int64_t acc_stride, tile_work work) {
     fetching ahead = work.ahead;
     (void)P, (void)b_stride, (void)acc_stride;
     int32x4_t c[TILE_ROWS][4];
 #pragma clang loop unroll(full)
     for (int r = 0; r < R; r++)
-        for (int i = 0; i < 4; i++) c[r][i] = first ? vdupq_n_s32(0) : vld1q_s32(acc + r * P4Q_PANEL + 4 * i);
+        for (int i = 0; i < 4; i++) c[r][i] = vld1q_s32(from.sums + r * from.row + 4 * i);
     for (int64_t q = 0; q < quads; q += 4, a += R * 16, b += 4 * P4Q_QUAD_BYTES, ahead.lines += 64) {
         __builtin_prefetch(ahead.lines, 0, 2);
         int8x16_t x[TILE_ROWS];

@@ -80,17 +80,14 @@ static inline __attribute__((always_inline)) void store_pair(const int32x4_t c[8
 }
 
 static inline __attribute__((always_inline)) void tile(const int R, const int P, const uint8_t *a, const int8_t *b, int64_t b_stride,
-                                                       int64_t quads, int32_t *acc, int64_t acc_stride, bool first, tile_work work) {
+                                                       int64_t quads, beginning from, int32_t *acc, int64_t acc_stride, tile_work work) {
     fetching ahead = work.ahead;
     (void)P, (void)b_stride, (void)acc_stride;
     int32x4_t c[TILE_ROWS / 2][8];
 #pragma clang loop unroll(full)
     for (int p = 0; p < (R + 1) / 2; p++) {
-        const int32_t *row = acc + 2 * p * P4Q_PANEL;
-        if (first)
-            for (int i = 0; i < 8; i++) c[p][i] = vdupq_n_s32(0);
-        else
-            load_pair(row, 2 * p + 1 < R ? row + P4Q_PANEL : row, c[p]);
+        const int32_t *row = from.sums + 2 * p * from.row;
+        load_pair(row, 2 * p + 1 < R ? row + from.row : row, c[p]);
     }
     int64_t q = 0;
     for (; q + 4 <= quads; q += 4, a += R * 16, b += 4 * P4Q_QUAD_BYTES, ahead.lines += 64) {

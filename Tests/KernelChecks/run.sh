@@ -24,7 +24,7 @@ if [[ $(uname -m) == x86_64 ]]; then
     for file in "$kernels"/*.c; do
         case $(basename "$file") in
         gemm_*vnni.c | gemm_amx.c) sed -e 's/#include <immintrin.h>/#include "emulated_instructions.h"/' -e 's/target("[^"]*")/target("avx2,fma")/' \
-            -e '/__asm__ volatile/d; /P4Q_MASKED_TAILS/d; /#pragma clang loop unroll/d' "$file" >"$work/emulated/$(basename "$file")" ;;
+            -e '/__asm__ volatile/d; /P4Q_AVX512/d; /#pragma clang loop unroll/d' "$file" >"$work/emulated/$(basename "$file")" ;;
         isa.c) printf '#include "p4q_isa.h"\nbool p4q_isa_supported(p4q_isa isa) { return isa <= P4Q_ISA_AMX; }\n' >"$work/emulated/isa.c" ;;
         *) cp "$file" "$work/emulated" ;;
         esac
