@@ -69,20 +69,36 @@ package struct IntegerGEMM: Sendable {
             Float(quantizer.top), codes, Int64(codesStride))
     }
 
-    /// Operations a second (a multiplication and an addition are two) of the integer dot product that these widths take, on registers alone, on
-    /// one thread: the best of several runs that take `milliseconds` together.
-    package func peakOperationsPerSecond(activations: BitWidth, weights: BitWidth, milliseconds: Int = 100) -> Double {
+    /// What the integer dot product that these widths take does on registers alone, on one thread, in short runs that take `milliseconds`
+    /// together.
+    package func peakRate(activations: BitWidth, weights: BitWidth, milliseconds: Int = 100) -> PeakRate {
         let clock = ContinuousClock()
         let end = clock.now + .milliseconds(milliseconds)
-        var best = 0.0
+        var (all, seconds, best) = (0.0, 0.0, 0.0)
         repeat {
-            var operations: Int64 = 0
-            let time = clock.measure {
-                operations = p4q_gemm_peak(
-                    instructionSet.code, Int32(activations.unsignedRange.upperBound), Int32(weights.rawValue), 1 << 16)
-            }
-            best = max(best, Double(operations) / (time / .seconds(1)))
+            var operations = 0.0
+            let time =
+                clock.measure {
+                    operations = Double(
+                        p4q_gemm_peak(instructionSet.code, Int32(activations.unsignedRange.upperBound), Int32(weights.rawValue), 1 << 16))
+                } / .seconds(1)
+            all += operations
+            seconds += time
+            best = max(best, operations / time)
         } while clock.now < end
-        return best
+        return PeakRate(mean: all / seconds, best: best)
+    }
+
+    /// Operations a second; a multiplication and an addition are two.
+    package struct PeakRate: Sendable {
+        /// Of all runs: what others left of the processor.
+        package let mean: Double
+        /// Of the fastest run: what the processor can do while nobody disturbs it.
+        package let best: Double
+
+        /// Of several threads at once.
+        package static func sum(_ threads: [PeakRate]) -> PeakRate {
+            PeakRate(mean: threads.reduce(0) { $0 + $1.mean }, best: threads.reduce(0) { $0 + $1.best })
+        }
     }
 }

@@ -171,8 +171,8 @@ import Testing
     }
 
     @Test(arguments: InstructionSet.supported) func `the integer limit can be measured`(set: InstructionSet) {
-        #expect(IntegerGEMM(set).peakOperationsPerSecond(activations: .eight, weights: .eight, milliseconds: 1) > 1e6)
-        #expect(IntegerGEMM(set).peakOperationsPerSecond(activations: .eight, weights: .four, milliseconds: 1) > 1e6)
+        #expect(IntegerGEMM(set).peakRate(activations: .eight, weights: .eight, milliseconds: 1).mean > 1e6)
+        #expect(IntegerGEMM(set).peakRate(activations: .eight, weights: .four, milliseconds: 1).mean > 1e6)
     }
 }
 

@@ -45,7 +45,7 @@ struct BenchPipeline: AsyncParsableCommand {
     func run() async throws {
         let files = try loadImages(images)
         let pool = threading.makePool()
-        let clock = StageClock()
+        let clock = StageClock(separatesEpilogues: false)
         let subject = try modelOptions.subject(pool: pool, clock: clock)
         let model = subject.model
         let registry = ClassSetRegistry(model: model, pool: pool, cache: nil)
@@ -115,7 +115,7 @@ struct BenchPipeline: AsyncParsableCommand {
         let tower = try subject.productBits.map { bits in
             let rate = IntegerLimit.measure(IntegerGEMM(try ProcessorOptions.instructionSet()), bits, pool, milliseconds: 100)
             let operations = subject.configuration.integerOperationsPerImage(quantizesAttention: subject.recipe == .paper)
-            return Double(operations) / rate * Double(pool.threads) * 1e3
+            return Double(operations) / rate.mean * Double(pool.threads) * 1e3
         }
         return Limits(decode: decode / count * 1e3, preprocess: preprocess / count * 1e3, tower: tower)
     }
