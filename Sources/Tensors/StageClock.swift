@@ -1,4 +1,5 @@
 internal import CKernels
+internal import Glibc
 internal import Synchronization
 
 /// How long threads spend in each part of a tower: what a benchmark's breakdown shows.
@@ -19,10 +20,18 @@ package final class StageClock: Sendable {
 
     private let ticks = Mutex([Int64](repeating: 0, count: Stage.allCases.count))
     private let runs = Atomic(true)
-    private let separatesEpilogues: Bool
+    private let source: Source
 
-    /// - Parameter separatesEpilogues: tell them from products, which looks at the counter so often that products take some 4 % longer.
-    package init(separatesEpilogues: Bool) { self.separatesEpilogues = separatesEpilogues }
+    /// What a tick is.
+    package enum Source: Sendable {
+        /// A nanosecond of the thread on a processor: right where threads share one. Epilogues count as products.
+        case processorTime
+        /// One of the processor's constant-rate counter, so cheap that epilogues are told from products; that still makes products some 4 %
+        /// slower.
+        case counter
+    }
+
+    package init(_ source: Source) { self.source = source }
 
     /// Whether it measures; while it doesn't, the tower runs as without a clock.
     package var isRunning: Bool {
@@ -33,26 +42,44 @@ package final class StageClock: Sendable {
     /// Adds the time that `body` takes to `stage`; what `body` says was spent on epilogues counts there.
     fileprivate func measure(_ stage: Stage, _ body: (_ epilogues: UnsafeMutablePointer<Int64>?) -> Void) {
         var epilogues: Int64 = 0
-        let start = p4q_ticks()
-        if separatesEpilogues { body(&epilogues) } else { body(nil) }
-        let spent = p4q_ticks() - start - epilogues
+        let start = now
+        switch source {
+        case .processorTime: body(nil)
+        case .counter: body(&epilogues)
+        }
+        let spent = now - start - epilogues
         ticks.withLock {
             $0[stage.rawValue] += spent
             $0[Stage.epilogues.rawValue] += epilogues
         }
     }
 
-    /// Core seconds by stage since the last call.
-    package func takeSeconds(secondsPerTick: Double) -> [(stage: Stage, seconds: Double)] {
+    private var now: Int64 {
+        guard case .processorTime = source else { return p4q_ticks() }
+        var time = timespec()
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+
+    /// Forgets what it has measured.
+    package func reset() { ticks.withLock { $0 = [Int64](repeating: 0, count: $0.count) } }
+
+    /// Core seconds by stage since the last call, or since `reset`.
+    package func takeSeconds() -> [(stage: Stage, seconds: Double)] {
         let taken = ticks.withLock { ticks in
             defer { ticks = [Int64](repeating: 0, count: ticks.count) }
             return ticks
         }
+        let secondsPerTick =
+            switch source {
+            case .processorTime: 1e-9
+            case .counter: Self.measureSecondsPerTick()
+            }
         return Stage.allCases.map { ($0, Double(taken[$0.rawValue]) * secondsPerTick) }
     }
 
     /// Seconds of a tick, measured over some milliseconds.
-    package static func measureSecondsPerTick() -> Double {
+    private static func measureSecondsPerTick() -> Double {
         let clock = ContinuousClock()
         let (start, ticks) = (clock.now, p4q_ticks())
         while clock.now - start < .milliseconds(20) {}

@@ -30,7 +30,7 @@ struct BenchEncoder: AsyncParsableCommand {
 
     func run() async throws {
         let pool = threading.makePool()
-        let clock = StageClock(separatesEpilogues: true)
+        let clock = StageClock(.counter)
         let subject = try modelOptions.subject(pool: pool, clock: clock)
         let encoder = subject.model.imageEncoder
         let crops = (0..<batch * encoder.imageSide * encoder.imageSide * 3).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 13) }
@@ -69,7 +69,7 @@ struct BenchEncoder: AsyncParsableCommand {
         let gemm = IntegerGEMM(try ProcessorOptions.instructionSet())
         for _ in 0..<2 { encode() }
         var (tower, clocked) = (Stopwatch(), Stopwatch())
-        _ = clock.takeSeconds(secondsPerTick: 0)
+        clock.reset()
         var limits: [IntegerGEMM.PeakRate] = []
         // In short turns, so that all see the same machine. A clock makes passes slower, so that those with one don't count as speed.
         let turns = max(5, Int(min(seconds, 60) * 4))
@@ -84,7 +84,7 @@ struct BenchEncoder: AsyncParsableCommand {
         let limit = Stopwatch.median(limits.map(\.mean))
         let bestLimit = limits.map(\.best).max() ?? .nan
         let images = Double(clocked.seconds.count * batch)
-        let stages = clock.takeSeconds(secondsPerTick: StageClock.measureSecondsPerTick()).map { ($0.stage, $0.seconds / images * 1e3) }
+        let stages = clock.takeSeconds().map { ($0.stage, $0.seconds / images * 1e3) }
         let busy = stages.reduce(0) { $0 + $1.1 }
         let available = clocked.seconds.reduce(0, +) * Double(pool.threads) / images * 1e3
         var fields: [(name: String, value: any Encodable)] = [

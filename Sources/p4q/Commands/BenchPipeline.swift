@@ -45,7 +45,7 @@ struct BenchPipeline: AsyncParsableCommand {
     func run() async throws {
         let files = try loadImages(images)
         let pool = threading.makePool()
-        let clock = StageClock(separatesEpilogues: false)
+        let clock = StageClock(.processorTime)
         let subject = try modelOptions.subject(pool: pool, clock: clock)
         let model = subject.model
         let registry = ClassSetRegistry(model: model, pool: pool, cache: nil)
@@ -61,13 +61,13 @@ struct BenchPipeline: AsyncParsableCommand {
         }
         // The first batches fill caches and memory; they are not counted.
         feed(pipeline, files, until: .now + .seconds(min(2, seconds / 4)))
-        _ = clock.takeSeconds(secondsPerTick: 0)
+        clock.reset()
         let (before, start) = (pipeline.counters.values, ContinuousClock.now)
         let processorBefore = Self.processorSeconds()
         feed(pipeline, files, until: start + .seconds(seconds))
         let (after, elapsed) = (pipeline.counters.values, ContinuousClock.now - start)
         let processor = Self.processorSeconds() - processorBefore
-        let tower = clock.takeSeconds(secondsPerTick: StageClock.measureSecondsPerTick()).reduce(0) { $0 + $1.seconds }
+        let tower = clock.takeSeconds().reduce(0) { $0 + $1.seconds }
         pipeline.finish()
         if failures.load(ordering: .relaxed) > 0 { throw ValidationError("some of the images can't be decoded; measure with good ones") }
         try report(
