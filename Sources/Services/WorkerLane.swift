@@ -99,6 +99,7 @@ final class WorkerLane: Sendable {
 
     private struct Connection {
         var socket: Socket
+        /// When something came, or when READY is due, if that is later: before it nothing can come.
         var heard = ContinuousClock.now
         /// Nil: say READY at once.
         var readyAt: ContinuousClock.Instant? = .now
@@ -108,6 +109,8 @@ final class WorkerLane: Sendable {
         var backoff = Duration.milliseconds(100)
         /// Times in a row that READY was answered with DISCONNECT.
         var refusals = 0
+        /// Connections in a row on which nothing came.
+        var silentOnes = 0
     }
 
     private func run(_ thread: SocketThread, _ first: Socket, _ context: ZeroMQContext) {
@@ -172,6 +175,10 @@ final class WorkerLane: Sendable {
         while let frames = try connection.socket.receive(timeout: .zero) {
             connection.heard = .now
             mail.withLock { $0.heard = .now }
+            if connection.silentOnes >= Self.silentOnesTold, settings.tellsRefusal {
+                logger.notice("the dispatcher is heard again", metadata: ["dispatcher": "\(settings.endpoint.address)"])
+            }
+            connection.silentOnes = 0
             let message: Majordomo.ToWorker
             do throws(MajordomoError) {
                 (message, _) = try Majordomo.parseForWorker(frames)
@@ -185,7 +192,7 @@ final class WorkerLane: Sendable {
                 connection.isBusy = true
                 onRequest(Request(client: client, body: body, received: .now))
             case .heartbeat(let info):
-                if connection.isReady { connection.refusals = 0 }
+                if connection.isReady { (connection.backoff, connection.refusals) = (.milliseconds(100), 0) }
                 guard let info, let beat = try? HeartbeatInfo(frame: info.bytes) else { continue }
                 if beat.echo > 0 { mail.withLock { $0.echoes.removeValue(forKey: beat.echo) }?() }
                 let receipts = Set(beat.receipts.map(\.lease))
@@ -194,8 +201,7 @@ final class WorkerLane: Sendable {
                 // The dispatcher doesn't know us (any more): say READY again, not too often.
                 if connection.isReady { refused(&connection) }
                 connection.isReady = false
-                connection.readyAt = .now + connection.backoff
-                connection.backoff = min(connection.backoff * 2, .seconds(5))
+                wait(&connection)
             }
         }
     }
@@ -214,7 +220,23 @@ final class WorkerLane: Sendable {
         let socket = try Socket(.dealer, in: context, options: settings.options)
         try socket.attach(settings.endpoint)
         logger.debug("the dispatcher is silent: connecting again", metadata: ["endpoint": "\(settings.endpoint)"])
-        connection = Connection(socket: socket, readyAt: .now + connection.backoff, backoff: min(connection.backoff * 2, .seconds(5)))
+        let (backoff, silentOnes) = (connection.backoff, connection.silentOnes + 1)
+        connection = Connection(socket: socket, backoff: backoff, silentOnes: silentOnes)
+        wait(&connection)
+        // A key that the dispatcher doesn't know is refused by ZeroMQ without a word.
+        guard silentOnes == Self.silentOnesTold, settings.tellsRefusal else { return }
+        logger.warning(
+            "nothing is heard from the dispatcher: does it run there, and does it know this worker's key (p4q keys allow)? It goes on asking",
+            metadata: ["dispatcher": "\(settings.endpoint.address)", "service": "\(settings.service)"])
+    }
+
+    private static let silentOnesTold = 3
+
+    /// The next READY comes after a wait, and the one after it after a longer one.
+    private func wait(_ connection: inout Connection) {
+        let at = ContinuousClock.now + connection.backoff
+        (connection.readyAt, connection.heard) = (at, at)
+        connection.backoff = min(connection.backoff * 2, .seconds(5))
     }
 
     @discardableResult

@@ -27,11 +27,16 @@ extension ExampleStore {
         try queue.write { database in
             try database.execute(sql: "DELETE FROM run_answer WHERE run = ?", arguments: [run])
             for (index, example) in examples.enumerated() {
+                let hash = Data(ExampleHash(classSet: example.classSet, id: example.id).bytes)
+                // One that was forgotten meanwhile leaves nothing behind.
                 try database.execute(
-                    sql: "INSERT INTO run_answer VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    sql: """
+                        INSERT INTO run_answer SELECT ?, ?, ?, ?, ?, ?, ?, ?
+                        WHERE EXISTS (SELECT 1 FROM run_example WHERE run = ? AND hash = ?)
+                        """,
                     arguments: [
-                        run, Data(ExampleHash(classSet: example.classSet, id: example.id).bytes), example.label, untuned.answers[index],
-                        before.answers[index], after.answers[index], before.confidences[index], after.confidences[index],
+                        run, hash, example.label, untuned.answers[index], before.answers[index], after.answers[index],
+                        before.confidences[index], after.confidences[index], run, hash,
                     ])
             }
             // A published one is what drift is measured against as long as it serves.

@@ -85,22 +85,33 @@ extension ExampleStore {
         try queue.read { try Data.fetchOne($0, sql: "SELECT candidate FROM run WHERE id = ?", arguments: [run]) }.map { Array($0) }
     }
 
-    package func keepCandidate(_ run: Int64, _ content: [UInt8]) throws {
-        try queue.write { try $0.execute(sql: "UPDATE run SET candidate = ? WHERE id = ?", arguments: [Data(content), run]) }
+    /// False, and nothing is kept, if the run was given up meanwhile: an example that it learns from was forgotten.
+    package func keepCandidate(_ run: Int64, _ content: [UInt8]) throws -> Bool {
+        let isKept = try queue.write { database in
+            try database.execute(
+                sql: "UPDATE run SET candidate = ? WHERE id = ? AND state IN ('training', 'accepted')", arguments: [Data(content), run])
+            return database.changesCount > 0
+        }
         try? FileManager.default.removeItem(at: checkpoint(run))
+        return isKept
     }
 
+    /// False, and nothing is decided, if the run was given up meanwhile.
     package func decide(
         _ run: Int64, _ verdict: GateVerdict, parent: UInt64, family: Int, now: Int64 = ExampleStore.now()
-    ) throws {
+    ) throws -> Bool {
         let text = String(decoding: try JSONEncoder().encode(verdict), as: UTF8.self)
-        try queue.write { database in
+        return try queue.write { database in
             try database.execute(
-                sql: "UPDATE run SET state = ?, verdict = ?, parent = ?, family = ?, test = ?, held_out = ?, ended = ? WHERE id = ?",
+                sql: """
+                    UPDATE run SET state = ?, verdict = ?, parent = ?, family = ?, test = ?, held_out = ?, ended = ?
+                    WHERE id = ? AND state IN ('training', 'accepted')
+                    """,
                 arguments: [
                     verdict.isAccepted ? "accepted" : "rejected", text, Int64(bitPattern: parent), family, verdict.figures.test,
                     verdict.figures.examples, now, run,
                 ])
+            return database.changesCount > 0
         }
     }
 

@@ -58,7 +58,8 @@ package struct Retrainer: Sendable {
         return run
     }
 
-    /// The run's candidate, made now unless it was made before. Nil if an example it learns from is gone: the run is given up then.
+    /// The run's candidate, made now unless it was made before. Nil if an example it learns from is gone, or goes meanwhile: the run is
+    /// given up then.
     ///
     /// - Parameter report: called after each epoch; false stops. Throws: `stopped` then.
     package func candidate(_ run: TrainingRecord, report: (EpochReport) -> Bool) throws -> ReleaseContent? {
@@ -75,15 +76,18 @@ package struct Retrainer: Sendable {
         let (trainer, checkpoint) = try tuning.trainer(data, checkpoint: store.checkpoint(run.id))
         while !trainer.isFinished {
             let epoch = try trainer.runEpoch()
+            guard try store.run(run.id)?.state == run.state else {
+                try? FileManager.default.removeItem(at: store.checkpoint(run.id))
+                return nil
+            }
             try checkpoint?.write(trainer.state)
             if !report(epoch) { throw TrainingError.stopped }
         }
         let content = try content(try tuning.file(trainer, data), heldOut)
-        try store.keepCandidate(run.id, try content.encoded())
-        return content
+        return try store.keepCandidate(run.id, try content.encoded()) ? content : nil
     }
 
-    /// Compares the candidate with the release in service, and journals the verdict. Nil if a held-out example is gone.
+    /// Compares the candidate with the release in service, and journals the verdict. Nil if an example is gone.
     package func decide(
         _ run: TrainingRecord, _ candidate: ReleaseContent, inService: ReleaseContent?, version: UInt64
     ) throws -> GateVerdict? {
@@ -99,8 +103,7 @@ package struct Retrainer: Sendable {
             candidate: after, uncorrected: try answers(head(candidate), heldOut), inService: before, untuned: untuned,
             names: classSet.classes.map(\.name), test: test)
         try store.keepAnswers(run.id, heldOut, untuned: untuned, before: before, after: after)
-        try store.decide(run.id, verdict, parent: version, family: family)
-        return verdict
+        return try store.decide(run.id, verdict, parent: version, family: family) ? verdict : nil
     }
 
     // MARK: Parts

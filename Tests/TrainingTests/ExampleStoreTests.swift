@@ -118,6 +118,10 @@ func example(_ id: String, _ label: String, at labelled: Int64 = 1, image: [UInt
         #expect(try store.forget(classSet: "s", ids: ["secret-name-1"]) == 1)
         #expect(try traces() == 0)
         #expect(try store.run(run.id)?.state == .givenUp)
+        // A trainer that has been at it meanwhile.
+        #expect(try !store.keepCandidate(run.id, secret) && store.candidate(run.id) == nil && traces() == 0)
+        #expect(try !store.decide(run.id, Verdicts.verdict(test: 1, examples: 1), parent: 0, family: 1))
+        #expect(try store.run(run.id)?.state == .givenUp)
         #expect(try store.learn([example("secret-name-1", "cat", at: 99)]) == [.forgotten])
         #expect(try store.example(classSet: "s", id: "secret-name-1") == nil && store.tombstones() == 1)
     }
@@ -127,7 +131,7 @@ func example(_ id: String, _ label: String, at labelled: Int64 = 1, image: [UInt
         func next(_ heldOut: Int) throws -> [Int] {
             let run = try store.beginRun(classSet: "s", sha256: "", labels: [], seed: 0)
             let (family, test) = try store.nextTest(classSet: "s", heldOut: heldOut, before: run.id)
-            try store.decide(run.id, Verdicts.verdict(test: test, examples: heldOut), parent: 0, family: family)
+            #expect(try store.decide(run.id, Verdicts.verdict(test: test, examples: heldOut), parent: 0, family: family))
             return [family, test]
         }
         #expect(try [next(100), next(150), next(199), next(200)] == [[100, 1], [100, 2], [100, 3], [200, 1]])
