@@ -85,8 +85,9 @@ package struct IntegerAttention: Sendable {
             for row in 0..<queries { (kept.memory + row * kept.stride).update(from: scores + row * tokens, count: tokens) }
         }
         let shares = (scratch + places.shares).assumingMemoryBound(to: UInt8.self)
-        gemm.quantize(scores, stride: tokens, rows: queries, width: tokens, by: probabilities, to: shares, codesStride: tokens)
-        seen?(UnsafeBufferPointer(start: shares, count: queries * tokens))
+        let count = queries * tokens
+        gemm.quantize(scores, stride: count, rows: 1, width: count, by: probabilities, to: shares, codesStride: count)
+        seen?(UnsafeBufferPointer(start: shares, count: count))
         let matrix = CodeMatrix(shares, stride: tokens, rows: queries, columns: tokens, meaning: probabilities)
         multiplyByValues(head, matrix, to: output, stride: stride, places, scratch)
     }

@@ -62,7 +62,7 @@ package final class SinkConnection {
             case .request(let client, let body):
                 (backoff, refusals) = (.milliseconds(100), 0)
                 if let delivery = try read(client, body) { return delivery }
-            case .heartbeat: if readyAt == nil { refusals = 0 }
+            case .heartbeat: if readyAt == nil { (backoff, refusals) = (.milliseconds(100), 0) }
             case .disconnect:
                 refusals += 1
                 readyAt = .now + backoff

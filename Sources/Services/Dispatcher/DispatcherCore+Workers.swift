@@ -114,13 +114,23 @@ extension DispatcherCore {
             do {
                 // Before it is said that an example is forgotten, nothing of it may be left here.
                 if !forgotten.isEmpty { try await eraser.erase(forgotten) }
-                post(answers, id, session)
-                // An image that came after its example was forgotten lies here until its outcome is committed.
-                guard isLate else { return }
+            } catch {
+                // It comes back with the answer, which nobody has acknowledged.
+                logger.error(
+                    "a forgotten example can't be erased; it is tried again when its trainer has come back", metadata: ["error": "\(error)"]
+                )
+                left(sender.address, .evicted)
+                return send(.disconnect, to: sender.address, sender.dialect)
+            }
+            post(answers, id, session)
+            // An image that came after its example was forgotten lies here until its outcome is committed.
+            guard isLate else { return }
+            do {
                 try await Task.sleep(for: .seconds(1))
                 try await eraser.erase([])
             } catch {
-                logger.error("a forgotten example can't be erased; it is tried again", metadata: ["error": "\(error)"])
+                logger.error(
+                    "what came late of a forgotten example can't be erased; the next erasure does it", metadata: ["error": "\(error)"])
             }
         }
     }

@@ -44,6 +44,7 @@ package final class DispatcherCore: Sendable {
     func attach(_ routers: [Router]) { links.withLock { $0.routers = routers } }
 
     func attachDoor(_ session: SessionID, _ door: @escaping Door) { doors.withLock { $0[session] = door } }
+    func detachDoor(_ session: SessionID) { doors.withLock { $0[session] = nil } }
     func door(_ session: SessionID) -> Door? { doors.withLock { $0[session] } }
 
     func attach(_ desk: ReleaseDesk) { desks.withLock { $0 = desk } }

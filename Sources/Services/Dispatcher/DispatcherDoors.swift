@@ -25,12 +25,20 @@ package final class DispatcherDoors: Sendable {
             settings.jobDoors.isEmpty
             ? nil : try Receiver(at: settings.jobDoors, in: context, options: options) { core.refuse(.malformed, "a side door", "\($0)") }
         sender = settings.resultDoors.isEmpty ? nil : try Sender(at: settings.resultDoors, in: context, options: options)
-        if let sender {
-            let id = core.state.withLock { SessionID($0.registry.nextNumber()) }
-            session.withLock { $0 = id }
-            core.attachDoor(id) { [weak self] delivery, body in self?.push(delivery, body, through: sender) }
-            _ = core.runner.post(.sinkReady(ready(id)))
+        if let sender { join(sender) }
+    }
+
+    /// Becomes a member of the group, under a new number.
+    private func join(_ sender: Sender) {
+        let id = core.state.withLock { SessionID($0.registry.nextNumber()) }
+        if let old = session.withLock({ session in
+            defer { session = id }
+            return session
+        }) {
+            core.detachDoor(old)
         }
+        core.attachDoor(id) { [weak self] delivery, body in self?.push(delivery, body, through: sender) }
+        core.perform(core.runner.post(.sinkReady(ready(id))))
     }
 
     /// The addresses, with their real ports; empty where there is no door.
@@ -40,9 +48,14 @@ package final class DispatcherDoors: Sendable {
         SinkReady(session: id, identity: DispatcherSettings.doorIdentity, group: core.settings.resultDoorGroup, announcesHeartbeats: true)
     }
 
-    /// A sign of life, which the queue wants of every sink.
+    /// A sign of life, which the queue wants of every sink. A dispatcher that stood still has dropped its own door with its other peers, and a
+    /// group may be made after the door: it is joined again.
     func beat() {
-        if let id = session.withLock({ $0 }) { core.perform(core.runner.post(.heartbeat(id, []))) }
+        guard let sender, let id = session.withLock({ $0 }) else { return }
+        let actions = core.runner.post(.heartbeat(id, []))
+        core.perform(actions)
+        let isDropped = actions.contains { if case .dismiss(id) = $0 { true } else { false } }
+        if isDropped { join(sender) }
     }
 
     /// Takes jobs until it is stopped.

@@ -53,6 +53,17 @@ package enum ReleaseError: Error, Hashable, Sendable {
     }
 }
 
+extension ReleaseError {
+    /// Whether it says nothing about the release: the same may succeed later.
+    package var isTemporary: Bool {
+        switch self {
+        case .dispatcher: true
+        case .refused(let code, _): ["release.busy", "release.failed"].contains(code) || code.hasPrefix("journal.")
+        default: false
+        }
+    }
+}
+
 extension ReleaseError: CustomStringConvertible {
     package var description: String {
         switch self {

@@ -94,17 +94,23 @@ package final class ReleaseFollower: Service {
     // MARK: The thread
 
     private func follow() {
+        var wait = Self.shortestWait
         while !isStopping {
+            let before = counters.snapshots
             do {
                 try followUntilFailure()
             } catch TransportError.shutDown {
                 return
             } catch {
+                wait = counters.snapshots > before ? Self.shortestWait : min(wait * 2, .seconds(5))
                 logger.warning("releases can't be followed for now", metadata: ["error": "\(error)"])
-                Thread.sleep(forTimeInterval: 0.5)
+                let end = ContinuousClock.now + wait
+                while ContinuousClock.now < end, !isStopping { Thread.sleep(forTimeInterval: 0.1) }
             }
         }
     }
+
+    private static let shortestWait = Duration.milliseconds(500)
 
     private func followUntilFailure() throws {
         let client = try DispatcherClient(to: settings.dispatcher, in: context, options: settings.socketOptions)
@@ -148,7 +154,7 @@ package final class ReleaseFollower: Service {
             }
             switch stream.event(event) {
             case .nothing: break
-            case .apply(let change): if !apply(change, client) { lookAt = .now + settings.pause }
+            case .apply(let change): if !apply(change, client) { throw Self.incomplete }
             case .snapshot:
                 state.withLock { $0.counters.gaps += 1 }
                 lookAt = .now
@@ -166,7 +172,7 @@ package final class ReleaseFollower: Service {
         var isComplete = true
         for change in reply.states where !apply(change, client) { isComplete = false }
         // What could not be fetched is tried again with the next snapshot.
-        if !isComplete { throw ReleaseError.dispatcher(reason: "a release could not be fetched") }
+        if !isComplete { throw Self.incomplete }
         stream.snapshot(reply.sequence)
         state.withLock { state in
             state.counters.snapshots += 1
@@ -174,6 +180,9 @@ package final class ReleaseFollower: Service {
         }
         return reply
     }
+
+    /// Ends a connection on which an answer may still be under way, which would be taken for that of the next question.
+    private static let incomplete = ReleaseError.dispatcher(reason: "a release could not be fetched")
 
     /// Takes what is new. False if it should be tried again.
     private func apply(_ change: ReleaseState, _ client: DispatcherClient) -> Bool {
@@ -219,12 +228,21 @@ package final class ReleaseFollower: Service {
                     "release.milliseconds": "\((ContinuousClock.now - start).milliseconds)",
                 ])
             return true
-        } catch let error as TransportError {
+        } catch  where Self.isTemporary(error) {
             logger.warning("a release can't be fetched now", metadata: ["error": "\(error)"])
             return false
         } catch {
             refuse(Self.code(error), "\(error)")
             return true
+        }
+    }
+
+    /// Whether it says nothing about the release: the dispatcher, the way to it, its permission for now, or this machine's disk.
+    private static func isTemporary(_ error: any Error) -> Bool {
+        switch error {
+        case let error as ReleaseError: error.isTemporary
+        case is TransportError, is Failure, is CocoaError, is POSIXError: true
+        default: false
         }
     }
 

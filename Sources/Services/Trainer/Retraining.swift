@@ -86,8 +86,8 @@ package struct Retraining: Sendable {
         } catch let error as ReleaseError {
             switch error {
             case .conflict where !isLast: return nil
-            // It is tried again when the dispatcher is there.
-            case .dispatcher: throw error
+            // It is tried again later: nothing is wrong with the candidate.
+            case _ where error.isTemporary: throw error
             default:
                 try store.end(run.id, .failed, note: "\(error)")
                 throw error

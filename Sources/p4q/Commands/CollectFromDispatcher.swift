@@ -88,12 +88,36 @@ struct CollectFromDispatcher {
         var tally = Tally()
         var rows: [JobResult] = []
         var repeats = 0
+        /// What was printed lately, and before that.
+        private var printed: (lately: Set<UInt64>, before: Set<UInt64>) = ([], [])
+        private static let remembered = 65_536
+
+        init(format: Collect.Format, file: ResultFile?) {
+            self.format = format
+            self.file = file
+        }
+
+        /// Whether it was not printed lately. A reader that is slower than the dispatcher's patience with this process, which says nothing while
+        /// it writes, would get the same results for ever.
+        private mutating func isNew(_ result: JobResult) -> Bool {
+            guard let sequence = result.place?.sequence else { return true }
+            guard !printed.lately.contains(sequence), !printed.before.contains(sequence) else {
+                repeats += 1
+                return false
+            }
+            if printed.lately.count >= Self.remembered { printed = ([], printed.lately) }
+            printed.lately.insert(sequence)
+            return true
+        }
 
         /// Writes a delivery, and says what of it may be acknowledged.
         mutating func take(_ delivery: SinkConnection.Delivery) throws -> SinkAcknowledgement.Extent {
             let sequences = delivery.results.compactMap { $0.place?.sequence }
             guard let file else {
-                for result in delivery.results { try write(result) }
+                for result in delivery.results {
+                    guard isNew(result) else { continue }
+                    try write(result)
+                }
                 try StandardOutput.flush()
                 return extent(delivery, sequences)
             }

@@ -50,6 +50,8 @@ struct PushToDispatcher {
         let context = try ZeroMQContext()
         defer { context.terminate() }
         let client = try DispatcherClient(to: endpoint, in: context, options: options)
+        // On a connection of its own: a question's answer is waited for, and what comes before it is skipped.
+        let asker = resumes ? try DispatcherClient(to: endpoint, in: context, options: options) : client
         let process = String(UInt64.random(in: 0 ... .max), radix: 36)
         var window = SubmitWindow<Frame>(run: process, limit: Self.windowBatches, byteLimit: Self.windowBytes)
         var tally = Tally()
@@ -60,7 +62,7 @@ struct PushToDispatcher {
             while !isOver, window.hasRoom(bytes: Self.batchBytes) {
                 let items = try read(next, &tally)
                 if items.isEmpty || stop() { isOver = true }
-                let open = resumes ? try unknown(items, client, &tally) : items
+                let open = resumes ? try unknown(items, asker, &tally) : items
                 if !open.isEmpty { window.add(open, bytes: open.reduce(0) { $0 + $1.payload.count }, now: .now) }
             }
             try send(&window, client)
@@ -158,7 +160,7 @@ struct PushToDispatcher {
     /// Those that the dispatcher doesn't have yet.
     private func unknown(_ items: [Item], _ client: DispatcherClient, _ tally: inout Tally) throws -> [Item] {
         if items.isEmpty { return [] }
-        let receipts = try client.ask(JobQuery(jobService: service, ids: items.map(\.job.id)))
+        let receipts = try client.ask(JobQuery(jobService: service, ids: items.map(\.job.id)), timeout: patience)
         let known = Set(receipts.filter { $0.verdict != .unknown }.map(\.id))
         tally.skipped += known.count
         return items.filter { !known.contains($0.job.id) }
