@@ -212,6 +212,19 @@ final class RunningDispatcher: Sendable {
         let folder = try TemporaryFolder()
         let images = try pictures(20, in: folder)
         let dispatcher = try await RunningDispatcher(folder, ["--pull", "@tcp://127.0.0.1:*", "--push", "@tcp://127.0.0.1:*"])
+        let doors = try await doors(of: dispatcher)
+        let worker = try startWorker(folder, dispatcher.endpoint)
+        let sink = try Program(["collect", "--from", doors[1], "--count", "20", "--timeout", "60"])
+        #expect(try await Program.run(["push", images, "--to", doors[0]]).code == 0)
+        #expect(await sink.wait() == 0)
+        #expect(Set(try ResultLine.all(sink.output).map(\.id)).count == 20)
+        worker.terminate()
+        #expect(await worker.wait() == 0)
+        #expect(await dispatcher.stop() == 0)
+    }
+
+    /// The addresses of the side doors, jobs and results.
+    private func doors(of dispatcher: RunningDispatcher) async throws -> [String] {
         var doors: [String] = []
         for _ in 0..<50 where doors.count < 2 {
             try await Task.sleep(for: .milliseconds(50))
@@ -221,11 +234,42 @@ final class RunningDispatcher: Sendable {
             }
         }
         try #require(doors.count == 2)
+        return doors
+    }
+
+    @Test func `a side door goes on when its dispatcher has stood still`() async throws {
+        let folder = try TemporaryFolder()
+        let images = try pictures(20, in: folder)
+        let dispatcher = try await RunningDispatcher(folder, ["--pull", "@tcp://127.0.0.1:*", "--push", "@tcp://127.0.0.1:*"])
+        let doors = try await doors(of: dispatcher)
         let worker = try startWorker(folder, dispatcher.endpoint)
-        let sink = try Program(["collect", "--from", doors[1], "--count", "20", "--timeout", "60"])
+        // Whether its own tick or its door's sign of life comes first is chance.
+        for _ in 0..<4 {
+            kill(dispatcher.program.process.processIdentifier, SIGSTOP)
+            try await Task.sleep(for: .seconds(4))
+            kill(dispatcher.program.process.processIdentifier, SIGCONT)
+            try await Task.sleep(for: .milliseconds(1500))
+        }
+        let sink = try Program(["collect", "--from", doors[1], "--count", "20", "--timeout", "30"])
         #expect(try await Program.run(["push", images, "--to", doors[0]]).code == 0)
+        #expect(await sink.wait() == 0, "\(sink.errors)")
+        worker.terminate()
+        #expect(await worker.wait() == 0)
+        #expect(await dispatcher.stop() == 0)
+    }
+
+    @Test func `a reader that is slower than the dispatcher's patience gets each result once`() async throws {
+        let folder = try TemporaryFolder()
+        let images = try pictures(400, in: folder)
+        let dispatcher = try await RunningDispatcher(folder)
+        let worker = try startWorker(folder, dispatcher.endpoint)
+        #expect(try await dispatcher.run(["push", images]).code == 0)
+        // The first delivery is larger than a pipe; nothing is read until the dispatcher has given its reader up.
+        let script = "\"$0\" collect --dispatcher \"$1\" --count 400 --timeout 60 | (sleep 6; cat)"
+        let sink = try Program(["-c", script, Program.url.path, dispatcher.endpoint], executable: URL(fileURLWithPath: "/bin/sh"))
         #expect(await sink.wait() == 0)
-        #expect(Set(try ResultLine.all(sink.output).map(\.id)).count == 20)
+        let ids = try ResultLine.all(sink.output).map(\.id)
+        #expect(ids.count == 400 && Set(ids).count == 400)
         worker.terminate()
         #expect(await worker.wait() == 0)
         #expect(await dispatcher.stop() == 0)
