@@ -101,7 +101,7 @@ final class WorkerLane: Sendable {
         var socket: Socket
         /// When something came, or when READY is due, if that is later: before it nothing can come.
         var heard = ContinuousClock.now
-        /// Nil: say READY at once.
+        /// When READY is due; nil once it was said.
         var readyAt: ContinuousClock.Instant? = .now
         var isReady = false
         /// A request came that is not answered: some brokers send no heartbeats then.

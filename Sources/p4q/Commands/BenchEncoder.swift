@@ -72,13 +72,13 @@ struct BenchEncoder: AsyncParsableCommand {
         clock.reset()
         var limits: [IntegerGEMM.PeakRate] = []
         // In short turns, so that all see the same machine. A clock makes passes slower, so that those with one don't count as speed.
-        let turns = max(5, Int(min(seconds, 60) * 4))
-        for turn in 0..<turns {
-            clock.isRunning = false
-            tower.repeating(for: seconds / Double(turns) * 0.7, least: 1, encode)
-            limits.append(IntegerLimit.measure(gemm, bits, pool, milliseconds: max(20, Int(seconds / Double(turns) * 100))))
+        let end = ContinuousClock.now + .seconds(seconds)
+        while limits.count < 3 || ContinuousClock.now < end {
             clock.isRunning = true
-            if turn % 4 == 0 { clocked.repeating(for: seconds / Double(turns) * 0.8, least: 1, encode) }
+            if limits.count % 4 == 0 { clocked.repeating(for: 0.2, least: 1, encode) }
+            clock.isRunning = false
+            tower.repeating(for: 0.2, least: 1, encode)
+            limits.append(IntegerLimit.measure(gemm, bits, pool, milliseconds: 25))
         }
         let operations = Double(batch * subject.configuration.integerOperationsPerImage(quantizesAttention: subject.recipe == .paper))
         let limit = Stopwatch.median(limits.map(\.mean))

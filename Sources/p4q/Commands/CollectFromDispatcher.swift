@@ -89,8 +89,9 @@ struct CollectFromDispatcher {
         var rows: [JobResult] = []
         var repeats = 0
         /// What was printed lately, and before that.
-        private var printed: (lately: Set<UInt64>, before: Set<UInt64>) = ([], [])
-        private static let remembered = 65_536
+        private var printed: (lately: Set<JobResult>, before: Set<JobResult>) = ([], [])
+        /// Several deliveries; what a dispatcher gives again is the last one.
+        private static let remembered = 1024
 
         init(format: Collect.Format, file: ResultFile?) {
             self.format = format
@@ -98,15 +99,17 @@ struct CollectFromDispatcher {
         }
 
         /// Whether it was not printed lately. A reader that is slower than the dispatcher's patience with this process, which says nothing while
-        /// it writes, would get the same results for ever.
+        /// it writes, would get the same results for ever. The whole result counts: another journal at the same address numbers anew.
         private mutating func isNew(_ result: JobResult) -> Bool {
-            guard let sequence = result.place?.sequence else { return true }
-            guard !printed.lately.contains(sequence), !printed.before.contains(sequence) else {
+            guard result.place != nil else { return true }
+            var key = result
+            key.place?.generation = 0
+            guard !printed.lately.contains(key), !printed.before.contains(key) else {
                 repeats += 1
                 return false
             }
             if printed.lately.count >= Self.remembered { printed = ([], printed.lately) }
-            printed.lately.insert(sequence)
+            printed.lately.insert(key)
             return true
         }
 
@@ -114,10 +117,7 @@ struct CollectFromDispatcher {
         mutating func take(_ delivery: SinkConnection.Delivery) throws -> SinkAcknowledgement.Extent {
             let sequences = delivery.results.compactMap { $0.place?.sequence }
             guard let file else {
-                for result in delivery.results {
-                    guard isNew(result) else { continue }
-                    try write(result)
-                }
+                for result in delivery.results where isNew(result) { try write(result) }
                 try StandardOutput.flush()
                 return extent(delivery, sequences)
             }

@@ -63,6 +63,7 @@ struct PushToDispatcher {
                 let items = try read(next, &tally)
                 if items.isEmpty || stop() { isOver = true }
                 let open = resumes ? try unknown(items, asker, &tally) : items
+                if resumes { heard = .now }
                 if !open.isEmpty { window.add(open, bytes: open.reduce(0) { $0 + $1.payload.count }, now: .now) }
             }
             try send(&window, client)
