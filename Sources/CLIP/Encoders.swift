@@ -41,12 +41,28 @@ package enum BatchPlan: Equatable {
     /// - Parameter limit: items in one run, so that a run's activations stay near the cores.
     package static func forItems(_ count: Int, threads: Int, limit: Int) -> BatchPlan {
         if threads == 1 || count >= 4 * threads || (count > 0 && count % threads == 0) {
-            let share = min(limit, (count + threads - 1) / max(threads, 1))
-            let runs = max(1, (count + max(share, 1) - 1) / max(share, 1))
-            let even = threads == 1 ? runs : (runs + threads - 1) / threads * threads
-            return .items(split(count, into: even))
+            return .items(shrinkingRuns(count, threads, limit))
         }
         return .operations(split(count, into: (count + limit - 1) / limit))
+    }
+
+    /// Items in one run that are worth reading all weights for.
+    private static let leastRun = 4
+
+    /// Runs in rounds of one to each thread, each round half of what is left until that is too little, so that a thread that others slowed down is not waited for long.
+    private static func shrinkingRuns(_ count: Int, _ threads: Int, _ limit: Int) -> [Range<Int>] {
+        guard threads > 1 else { return split(count, into: (count + limit - 1) / max(limit, 1)) }
+        var runs: [Range<Int>] = []
+        var start = 0
+        while start < count {
+            let left = count - start
+            let size = min(limit, max(left / (2 * threads), leastRun))
+            let taken = left < 2 * size * threads ? left : size * threads
+            let round = split(taken, into: max(threads, (taken + limit - 1) / limit))
+            runs += round.map { start + $0.lowerBound..<start + $0.upperBound }
+            start += taken
+        }
+        return runs
     }
 
     private static func split(_ count: Int, into parts: Int) -> [Range<Int>] {

@@ -86,6 +86,9 @@ extension QueueMachine {
                 services[service].idle.append(id)
             }
         }
+        if batchDue(services[service]) <= now.uptime.milliseconds {
+            services[service].heldUntil = now.uptime.milliseconds + Self.leaseCheckInterval
+        }
     }
 
     /// A batch for one worker; false if there is none for it.
@@ -186,7 +189,7 @@ extension QueueMachine {
     /// When a batch goes out even if it is small; `.max` if nobody or nothing waits.
     func batchDue(_ service: ServiceQueue) -> Int64 {
         guard service.ready > 0, !service.idle.isEmpty, service.mode != .paused, !isStopping else { return .max }
-        return service.due
+        return max(service.due, service.heldUntil)
     }
 
     func leaseTime(_ service: Int) -> Int64 {

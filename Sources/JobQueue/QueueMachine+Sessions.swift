@@ -51,9 +51,11 @@ extension QueueMachine {
     }
 
     mutating func ended(_ id: SessionID, _ end: SessionEnd, _ now: Moment) {
-        // A worker that had been silent for a while may have been cut off before it broke: that accuses no job.
+        // A worker that had been silent for a while may have been cut off before it broke, and one that didn't hear us may have come back on
+        // another connection: that accuses no job.
         let silence = now.uptime.milliseconds - (sessions[id]?.heard ?? 0)
-        let isClean = silence <= configuration.heartbeat.milliseconds * 2
+        let sinceStandstill = now.uptime.milliseconds.subtractingSaturating(resumed)
+        let isClean = silence <= configuration.heartbeat.milliseconds * 2 && sinceStandstill > silenceLimit
         let loss: Loss =
             switch end {
             case .disconnected: isClean ? .death : .partition
@@ -149,6 +151,21 @@ extension QueueMachine {
 
     // MARK: Clocks
 
+    /// While there are sessions, something happens at least every half heartbeat. If nothing did for longer, this process stood still (it was
+    /// stopped, or its whole machine was), and what peers said in that time is still unread: it accuses nobody of silence, and counts as no
+    /// lease's time.
+    mutating func noticeStandstill(_ now: Moment) {
+        let gap = now.uptime.milliseconds - awake
+        awake = max(awake, now.uptime.milliseconds)
+        guard gap > 2 * configuration.heartbeat.milliseconds, !sessions.isEmpty else { return }
+        resumed = now.uptime.milliseconds
+        for (counter, lease) in leases {
+            leases[counter]?.expiry = lease.expiry.addingSaturating(gap)
+            leases[counter]?.started = lease.started?.addingSaturating(gap)
+        }
+        for (name, worker) in workers { workers[name]?.progressed = worker.progressed.addingSaturating(gap) }
+    }
+
     /// The leases leave: their time begins now, however long the journal took.
     mutating func beginLeases(through last: UInt64, _ now: Moment) {
         let clock = leaseClock(now)
@@ -197,16 +214,20 @@ extension QueueMachine {
         output.actions.append(.dismiss(id))
     }
 
+    private var silenceLimit: Int64 { configuration.heartbeat.milliseconds * Int64(configuration.silentHeartbeats) }
+
     /// Ends peers that have been silent for too long.
     mutating func checkSilence(_ now: Moment) {
-        let limit = configuration.heartbeat.milliseconds * Int64(configuration.silentHeartbeats)
+        let limit = silenceLimit
         let busyLimit = configuration.leaseMaximum.milliseconds
         var silent: [SessionID] = []
         for (id, session) in sessions {
-            let silence = now.uptime.milliseconds - session.heard
+            let silence = now.uptime.milliseconds - max(session.heard, resumed)
             if silence > limit, session.announcesHeartbeats || !session.isBusy {
                 silent.append(id)
-            } else if let sent = session.deliveries.first?.sent, !session.announcesHeartbeats, now.uptime.milliseconds - sent > busyLimit {
+            } else if let sent = session.deliveries.first?.sent, !session.announcesHeartbeats,
+                now.uptime.milliseconds - max(sent, resumed) > busyLimit
+            {
                 silent.append(id)
             }
         }

@@ -65,6 +65,9 @@ package struct QueueMachine: Sendable {
     var nextLeaseCheck = Int64.max
     var nextSilenceCheck = Int64.max
     var nextForget = Int64.max
+    /// When something last happened, and when the process last went on after a standstill, in milliseconds on the continuous clock.
+    var awake: Int64
+    var resumed = Int64.min
 
     /// What was decided since the last output.
     package struct Output: Sendable {
@@ -89,6 +92,7 @@ package struct QueueMachine: Sendable {
         secret = recovered.secret
         self.planted = planted
         jitter = JitterSource(seed: seed)
+        awake = now.uptime.milliseconds
         lastJob = recovered.lastJob.rawValue
         lastSequence = recovered.lastSequence.rawValue
         restore(recovered, now)
@@ -96,6 +100,7 @@ package struct QueueMachine: Sendable {
 
     /// Takes in what has happened.
     package mutating func handle(_ event: Event, now: Moment) {
+        noticeStandstill(now)
         switch event {
         case .submit(let batch): submit(batch, now)
         case .cancel(let request, let key): cancel(request, key, now)
@@ -141,6 +146,7 @@ package struct QueueMachine: Sendable {
 
     /// The batch of output `number` is durable.
     package mutating func committed(_ number: UInt64, now: Moment) {
+        noticeStandstill(now)
         while let sent = unsentLeases.first, sent.output <= number {
             unsentLeases.removeFirst()
             beginLeases(through: sent.last, now)

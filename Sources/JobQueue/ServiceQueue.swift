@@ -20,6 +20,8 @@ struct ServiceQueue: Sendable {
     var readySince: Int64 = 0
     /// When a batch has waited long enough for more.
     var due: Int64 { readySince.addingSaturating(batching.wait.milliseconds) }
+    /// What is due was offered to every idle session, and none could take it: it is offered again when something changes, or at this time.
+    var heldUntil: Int64 = .min
     /// Ready jobs that run alone.
     var suspects = SlotList()
     /// Workers that are kept free for them.

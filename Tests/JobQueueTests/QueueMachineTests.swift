@@ -321,3 +321,61 @@ import Testing
         #expect(next.leased.map { $0.grants[0].job.rawValue } == [2])
     }
 }
+
+@Suite struct StandstillTests {
+    @Test func `a standstill of the queue's own process accuses no peer and costs no lease`() {
+        var bench = MachineBench()
+        bench.submit(1)
+        let batch = bench.worker(1).leased[0]
+        bench.sink(2)
+        bench.start(batch)
+        bench.uptime += 120_000
+        #expect(bench.post(.tick).dismissed == [])
+        // What the worker said meanwhile is read now; it has as long as before, and no longer.
+        bench.start(batch, 2)
+        #expect(bench.answer(batch).leased.isEmpty)
+        #expect(bench.batches.flatMap(\.finished).map(\.kind) == [.scored] && bench.batches.flatMap(\.updated).isEmpty)
+        // Who says nothing afterwards is gone.
+        #expect(bench.pass(.seconds(4)).dismissed.sorted() == [1, 2])
+    }
+
+    @Test func `a lease's time goes on after a standstill`() {
+        var bench = MachineBench()
+        bench.submit(1)
+        bench.worker(1)
+        bench.uptime += 60_000
+        bench.post(.tick)
+        bench.pass(.seconds(8), heard: 1)
+        #expect(bench.batches.flatMap(\.updated).isEmpty)
+        bench.pass(.seconds(3), heard: 1)
+        #expect(bench.batches.flatMap(\.updated).map(\.attempts) == [1])
+    }
+
+    @Test func `a worker that came back on another connection after a standstill accuses no job of its death`() {
+        var bench = MachineBench()
+        bench.submit(1)
+        bench.post(.ended(bench.worker(1).leased[0].session, .disconnected))
+        let alone = bench.worker(2).leased[0]
+        #expect(alone.isAlone)
+        bench.start(alone)
+        bench.uptime += 5000
+        bench.start(alone, 2)
+        bench.post(.ended(SessionID(2), .disconnected))
+        #expect(bench.batches.flatMap(\.updated).allSatisfy { $0.attempts == 0 && $0.crashes == 0 })
+        #expect(bench.worker(3).leased.map { $0.grants[0].attempt } == [1])
+    }
+
+    @Test func `what no idle session may take wakes nobody until something changes`() {
+        var bench = MachineBench()
+        bench.submit(1)
+        bench.worker(1, "w")
+        bench.post(.ended(SessionID(1), .disconnected))
+        bench.worker(2, "w")
+        bench.worker(3, "w")
+        let alone = bench.submit(5).actions.leased
+        #expect(alone.isEmpty)
+        #expect(bench.machine.nextTick.milliseconds > bench.uptime)
+        bench.post(.tick)
+        #expect(bench.machine.nextTick.milliseconds > bench.uptime)
+    }
+}

@@ -55,7 +55,7 @@ struct HeldLease {
     let identity: String
     let job: Int
     let isAlone: Bool
-    let granted: Int64
+    var granted: Int64
     var renewed: Int64
     var hasStarted = false
     var progress: UInt64 = 0

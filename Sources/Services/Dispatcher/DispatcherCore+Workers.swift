@@ -290,16 +290,28 @@ extension DispatcherCore {
 
     /// To every worker and sink: it is how they know of us, and how we learn that a connection is broken.
     func sendHeartbeats() {
-        let (sessions, plain, effects) = state.withLock { state in
-            let effects = state.plain.tick(now: .now)
+        let now = ContinuousClock.now
+        let (sessions, plain, effects, gap) = state.withLock { state in
+            let gap = now - (state.heartbeatsSent ?? now)
+            state.heartbeatsSent = now
+            // After a standstill, what peers said meanwhile is still unread.
+            let effects = gap > Self.standstill ? [] : state.plain.tick(now: now)
             return (
                 state.registry.sessions.values.map { ($0.address, $0.dialect) }, state.plain.workers.map { ($0.key, $0.value.dialect) },
-                effects
+                effects, gap
             )
+        }
+        if gap > Self.standstill {
+            logger.warning(
+                "this process stood still: it was stopped, or its machine was; no peer is taken for silent, and no lease loses time",
+                metadata: ["seconds": "\(gap.components.seconds)"])
         }
         for (address, dialect) in sessions + plain { send(.heartbeat(info: nil), to: address, dialect) }
         send(effects)
     }
+
+    /// Heartbeats that are later than this did not come because nothing ran.
+    private static var standstill: Duration { .seconds(2) }
 
     private func sendHeartbeat(_ info: HeartbeatInfo, to address: PeerAddress, _ dialect: Majordomo.Dialect) {
         do {

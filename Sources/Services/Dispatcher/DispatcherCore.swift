@@ -16,6 +16,8 @@ package final class DispatcherCore: Sendable {
         var counters = DispatcherCounters()
         /// When a refusal of a source was last logged.
         var logged: [String: ContinuousClock.Instant] = [:]
+        /// When heartbeats last went out to all.
+        var heartbeatsSent: ContinuousClock.Instant?
         /// The journal has ended, and answers nobody any more.
         var hasQueueEnded = false
     }
