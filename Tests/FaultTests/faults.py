@@ -315,6 +315,28 @@ def stopped_worker(folder, count):
     return {"accepted": len(producer.accepted), "others_went_on_after_s": round(resumed, 1)}
 
 
+def stopped_dispatcher(folder, count):
+    """The dispatcher itself is stopped (SIGSTOP) for `count` seconds, again and again, while its workers work: no job pays for that."""
+    dispatcher = Dispatcher(folder)
+    sink = Sink(dispatcher.endpoint)
+    workers = [Worker(dispatcher.endpoint, f"w{number}", delay=0.3, batch=4) for number in range(2)]
+    producer = Producer(dispatcher.endpoint, rate=20)
+    for length in (0.5, count / 4, count):
+        time.sleep(2)
+        dispatcher.process.send_signal(signal.SIGSTOP)
+        time.sleep(length)
+        dispatcher.process.send_signal(signal.SIGCONT)
+    time.sleep(2)
+    producer.stop()
+    settle(producer.accepted, sink)
+    failed = dispatcher.figures()["failedAttempts"]
+    for peer in (*workers, sink):
+        peer.stop()
+    dispatcher.stop()
+    need(not any(failed.values()), f"attempts that a standstill cost: {failed}")
+    return {"accepted": len(producer.accepted)}
+
+
 def partition(folder, count):
     """The network between dispatcher and everybody else (two network namespaces) is cut for `count` seconds."""
     name = f"p4q{os.getpid()}"
@@ -700,8 +722,8 @@ def endless(folder, count):
 
 
 cases = {f.__name__.replace("_", "-"): f for f in (
-    power_cut, power_cut_control, syscalls, full_disk, stopped_worker, partition, damaged_journal, poison, slow_sink, overload,
-    strangers, endless)}
+    power_cut, power_cut_control, syscalls, full_disk, stopped_worker, stopped_dispatcher, partition, damaged_journal, poison, slow_sink,
+    overload, strangers, endless)}
 failed = False
 for argument in options.cases:
     name, _, count = argument.partition("=")
