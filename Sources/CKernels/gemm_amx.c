@@ -17,6 +17,7 @@
 #define A_OFFSET 0
 #define IN_PLACE 1
 #define STORES_BESIDE
+#define UNPACKS_BESIDE
 #define P4Q_AVX512
 typedef uint8_t a_code;
 typedef int8_t b_code;
@@ -26,6 +27,7 @@ enum {
     AMX_QUADS = 16,                         // of a tile of weights
     AMX_WEIGHTS = AMX_QUADS * P4Q_QUAD_BYTES,
     LINE = 64,
+    AHEAD = 2,  // steps of a tile by which its weights are unpacked earlier: a tile load waits until what it reads has left the store buffer
 };
 
 // Tile registers: sums of the upper rows and panels 0 and 1, of the lower rows, two of activations, two of weights.
@@ -66,7 +68,13 @@ static void release(void) {
 static inline void copy_codes16(const uint8_t *codes, uint8_t *to) { memcpy(to, codes, 16); }
 #define COPY_STRIP(codes, to) memcpy(to, codes, STRIP_INPUTS)
 
-static void unpack_block(int32_t bits, const uint8_t *part, int64_t quads, int8_t *to) { unpack_quads(bits, part, quads, to); }
+// The weights of tiles, from quad `from` on, to where they are read.
+static inline __attribute__((always_inline)) void unpack_tiles(const int P, packed_weights packed, int8_t *b, int64_t b_stride, int64_t from,
+                                                               int64_t quads) {
+    const uint8_t *part = packed.part + panel_bytes(from * P4Q_QUAD, packed.bits);
+    for (int i = 0; i < P; i++)
+        unpack_quads(packed.bits, part + i * packed.stride, quads, b + i * b_stride + from * P4Q_QUAD_BYTES);
+}
 
 // Sixteen quads: H tiles of activations, P of weights.
 static inline __attribute__((always_inline)) void add_tiles(const int H, const int P, const uint8_t *upper, const uint8_t *lower, const int8_t *b,
@@ -102,16 +110,20 @@ static inline __attribute__((always_inline)) void store_sums(const int H, const 
 
 static void store_part(waiting *before, int64_t rows);
 
-// Vector instructions store the strip before this one while the tile unit multiplies.
-static inline __attribute__((always_inline)) void tile_of_height(const int H, const int P, int64_t rows, const uint8_t *a, const int8_t *b,
-                                                                 int64_t b_stride, int64_t quads, beginning from, int32_t *acc,
-                                                                 int64_t acc_stride, tile_work work) {
+// Vector instructions store the strip before this one while the tile unit multiplies, and unpack weights to `unpacked`, where they are read,
+// unless that is null.
+static inline __attribute__((always_inline)) void tile_of_height(const int H, const int P, packed_weights packed, int8_t *unpacked, int64_t rows,
+                                                                 const uint8_t *a, const int8_t *b, int64_t b_stride, int64_t quads,
+                                                                 beginning from, int32_t *acc, int64_t acc_stride, tile_work work) {
     int64_t below = upper_rows(rows);
     int64_t part = round_up((TILE_ROWS * AMX_QUADS - 1) / larger(quads, AMX_QUADS) + 1, 2);  // rows are stored in pairs
     fetching ahead = work.ahead;
+    if (unpacked) unpack_tiles(P, packed, unpacked, b_stride, 0, smaller(AHEAD * AMX_QUADS, quads));
     start_sums(H, P, from, below);
     int64_t q = 0;
     for (; q + AMX_QUADS <= quads; q += AMX_QUADS, a += rows * STRIP_INPUTS, b += AMX_WEIGHTS) {
+        int64_t next = q + AHEAD * AMX_QUADS;
+        if (unpacked && next < quads) unpack_tiles(P, packed, unpacked, b_stride, next, smaller(AMX_QUADS, quads - next));
         for (int64_t i = 0; ahead.stride && i < AMX_QUADS; i += ahead.quads, ahead.lines += LINE) {
             __builtin_prefetch(ahead.lines, 0, 2);
             if (P == 2) __builtin_prefetch(ahead.lines + ahead.stride, 0, 2);
@@ -130,11 +142,27 @@ static inline __attribute__((always_inline)) void tile_of_height(const int H, co
 
 static inline __attribute__((always_inline)) void tile(int64_t rows, const int P, const uint8_t *a, const int8_t *b, int64_t b_stride,
                                                        int64_t quads, beginning from, int32_t *acc, int64_t acc_stride, tile_work work) {
+    packed_weights none = {0};
     configure(rows);
     if (rows > AMX_ROWS)
-        tile_of_height(2, P, rows, a, b, b_stride, quads, from, acc, acc_stride, work);
+        tile_of_height(2, P, none, NULL, rows, a, b, b_stride, quads, from, acc, acc_stride, work);
     else
-        tile_of_height(1, P, rows, a, b, b_stride, quads, from, acc, acc_stride, work);
+        tile_of_height(1, P, none, NULL, rows, a, b, b_stride, quads, from, acc, acc_stride, work);
+}
+
+// Apart from `tile`, so that it takes no registers there.
+static __attribute__((noinline)) void unpacking_tile(packed_weights packed, int64_t rows, int panels, const uint8_t *a, int8_t *b,
+                                                     int64_t b_stride, int64_t quads, beginning from, int32_t *acc, int64_t acc_stride,
+                                                     tile_work work) {
+    configure(rows);
+    if (panels == 2 && rows > AMX_ROWS)
+        tile_of_height(2, 2, packed, b, rows, a, b, b_stride, quads, from, acc, acc_stride, work);
+    else if (panels == 2)
+        tile_of_height(1, 2, packed, b, rows, a, b, b_stride, quads, from, acc, acc_stride, work);
+    else if (rows > AMX_ROWS)
+        tile_of_height(2, 1, packed, b, rows, a, b, b_stride, quads, from, acc, acc_stride, work);
+    else
+        tile_of_height(1, 1, packed, b, rows, a, b, b_stride, quads, from, acc, acc_stride, work);
 }
 
 #include "gemm_body.inc"

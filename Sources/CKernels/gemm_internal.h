@@ -61,6 +61,13 @@ typedef struct {
     int64_t panel, row;  // no step from row to row where all begin alike
 } beginning;
 
+// Packed weights of a tile's first panel, and bytes from there to the second's.
+typedef struct {
+    const uint8_t *part;
+    int64_t stride;
+    int32_t bits;
+} packed_weights;
+
 // What else a tile is told.
 typedef struct {
     fetching ahead;

@@ -11,7 +11,8 @@ import Testing
         .enabled(if: PythonPrograms.path != nil, "\(PythonPrograms.skipReason)"),
         arguments: [
             ("power-cut", 2, 50), ("power-cut-control", 6, 10), ("syscalls", 2, 60), ("full-disk", 1, 1), ("stopped-worker", 3, 30),
-            ("stopped-dispatcher", 0, 30), ("partition", 3, 30), ("damaged-journal", 7, 630), ("poison", 1, 20), ("slow-sink", 0, 60), ("overload", 5, 60),
+            ("stopped-dispatcher", 0, 30), ("partition", 3, 30), ("damaged-journal", 7, 630), ("poison", 1, 20), ("slow-sink", 0, 60),
+            ("overload", 5, 60),
             ("strangers", 200, 10_000), ("endless", 40, 1_000),
         ])
     func `nothing accepted is lost when it breaks`(name: String, ordinary: Int, long: Int) async throws {

@@ -156,7 +156,7 @@ extension DispatcherCore {
             address: request.address, dialect: request.dialect, service: request.service, batchID: request.batchID, open: open,
             finished: finished)
         let isAdded = state.withLock { state in
-            guard !open.isEmpty, state.registry.waiting.count + open.count <= settings.watchedJobs else { return false }
+            guard !open.isEmpty, state.registry.watchedJobs + open.count <= settings.watchedJobs else { return false }
             state.registry.add(wait)
             return true
         }

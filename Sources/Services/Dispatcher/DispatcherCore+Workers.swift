@@ -184,6 +184,7 @@ extension DispatcherCore {
                 state.registry.close(id)
                 return (id, [])
             }
+            state.registry.dropWaits(of: address)
             return (nil, state.plain.remove(address, now: .now))
         }
         if let id { perform(runner.post(.ended(id, end))) }

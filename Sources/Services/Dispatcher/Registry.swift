@@ -60,8 +60,10 @@ struct Registry {
     var sessions: [SessionID: Session] = [:]
     var byAddress: [PeerAddress: SessionID] = [:]
     var requests: [RequestID: Request] = [:]
-    var waits: [UInt64: Wait] = [:]
-    var waiting: [JobNumber: [UInt64]] = [:]
+    private var waits: [UInt64: Wait] = [:]
+    private var waiting: [JobNumber: [UInt64]] = [:]
+    /// Open jobs of all waits; one that two wait for counts twice.
+    private(set) var watchedJobs = 0
     var ingestBytes = 0
     private var lastNumber: UInt64 = 0
 
@@ -100,6 +102,7 @@ struct Registry {
     mutating func add(_ wait: Wait) {
         let id = nextNumber()
         waits[id] = wait
+        watchedJobs += wait.open.count
         for job in wait.open { waiting[job, default: []].append(id) }
     }
 
@@ -107,10 +110,23 @@ struct Registry {
     mutating func finished(_ job: JobNumber, _ sequence: JobQueue.Sequence) -> [Wait] {
         var complete: [Wait] = []
         for id in waiting.removeValue(forKey: job) ?? [] {
-            waits[id]?.open.remove(job)
+            guard waits[id]?.open.remove(job) != nil else { continue }
+            watchedJobs -= 1
             waits[id]?.finished.append(sequence)
             if waits[id]?.open.isEmpty == true, let wait = waits.removeValue(forKey: id) { complete.append(wait) }
         }
         return complete
+    }
+
+    /// Nobody is there to be answered any more.
+    mutating func dropWaits(of address: PeerAddress) {
+        for (id, wait) in waits where wait.address == address {
+            waits[id] = nil
+            watchedJobs -= wait.open.count
+            for job in wait.open {
+                waiting[job]?.removeAll { $0 == id }
+                if waiting[job]?.isEmpty == true { waiting[job] = nil }
+            }
+        }
     }
 }

@@ -171,8 +171,11 @@ package final class ReleaseFollower: Service {
         let reply = try client.ask(.snapshot).reply
         var isComplete = true
         for change in reply.states where !apply(change, client) { isComplete = false }
-        // What could not be fetched is tried again with the next snapshot.
-        if !isComplete { throw Self.incomplete }
+        // What could not be fetched is tried again with the next snapshot. Class sets that jobs wait for don't wait for it.
+        if !isComplete {
+            try fetchWanted(client)
+            throw Self.incomplete
+        }
         stream.snapshot(reply.sequence)
         state.withLock { state in
             state.counters.snapshots += 1
@@ -232,7 +235,11 @@ package final class ReleaseFollower: Service {
             logger.warning("a release can't be fetched now", metadata: ["error": "\(error)"])
             return false
         } catch {
-            refuse(Self.code(error), "\(error)")
+            var reason = "\(error)"
+            if case ReleaseError.older = error {
+                reason += "; if its dispatcher has begun a new journal, start this worker again to follow it"
+            }
+            refuse(Self.code(error), reason)
             return true
         }
     }
