@@ -49,7 +49,8 @@ package enum BatchPlan: Equatable {
     /// Items in one run that are worth reading all weights for.
     private static let leastRun = 4
 
-    /// Runs in rounds of one to each thread, each round half of what is left until that is too little, so that a thread that others slowed down is not waited for long.
+    /// Runs in rounds of one to each thread, each round half of what is left until that is too little, so that a thread that others slowed
+    /// down is not waited for long.
     private static func shrinkingRuns(_ count: Int, _ threads: Int, _ limit: Int) -> [Range<Int>] {
         guard threads > 1 else { return split(count, into: (count + limit - 1) / max(limit, 1)) }
         var runs: [Range<Int>] = []

@@ -163,6 +163,9 @@ extension QueueMachine {
             leases[counter]?.expiry = lease.expiry.addingSaturating(gap)
             leases[counter]?.started = lease.started?.addingSaturating(gap)
         }
+        for (id, session) in sessions {
+            for index in session.batches.indices { sessions[id]?.batches[index].granted += gap }
+        }
         for (name, worker) in workers { workers[name]?.progressed = worker.progressed.addingSaturating(gap) }
     }
 

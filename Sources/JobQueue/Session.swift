@@ -29,7 +29,7 @@ struct Session: Sendable {
     struct Batch: Sendable {
         let counters: Range<UInt64>
         let isAlone: Bool
-        let granted: Int64
+        var granted: Int64
     }
 
     struct OpenDelivery: Sendable {

@@ -351,6 +351,16 @@ import Testing
         #expect(bench.batches.flatMap(\.updated).map(\.attempts) == [1])
     }
 
+    @Test func `a standstill is not a batch's time, which the next lease would be measured by`() {
+        var bench = MachineBench()
+        bench.submit(2)
+        let batch = bench.worker(1, jobs: 1).leased[0]
+        bench.uptime += 60_000
+        bench.answer(batch)
+        bench.pass(.seconds(11), heard: 1)
+        #expect(bench.batches.flatMap(\.updated).map(\.attempts) == [1])
+    }
+
     @Test func `a worker that came back on another connection after a standstill accuses no job of its death`() {
         var bench = MachineBench()
         bench.submit(1)
