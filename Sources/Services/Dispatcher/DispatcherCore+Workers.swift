@@ -296,13 +296,13 @@ extension DispatcherCore {
             let gap = now - (state.heartbeatsSent ?? now)
             state.heartbeatsSent = now
             // After a standstill, what peers said meanwhile is still unread.
-            let effects = gap > Self.standstill ? [] : state.plain.tick(now: now)
+            let effects = gap > standstill ? [] : state.plain.tick(now: now)
             return (
                 state.registry.sessions.values.map { ($0.address, $0.dialect) }, state.plain.workers.map { ($0.key, $0.value.dialect) },
                 effects, gap
             )
         }
-        if gap > Self.standstill {
+        if gap > standstill {
             logger.warning(
                 "this process stood still: it was stopped, or its machine was; no peer is taken for silent, and no lease loses time",
                 metadata: ["seconds": "\(gap.components.seconds)"])
@@ -312,7 +312,7 @@ extension DispatcherCore {
     }
 
     /// Heartbeats that are later than this did not come because nothing ran.
-    private static var standstill: Duration { .seconds(2) }
+    private var standstill: Duration { settings.heartbeat * 4 }
 
     private func sendHeartbeat(_ info: HeartbeatInfo, to address: PeerAddress, _ dialect: Majordomo.Dialect) {
         do {
