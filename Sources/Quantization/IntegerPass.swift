@@ -9,7 +9,7 @@ struct IntegerPass {
     let pool: ThreadPool
     let tap: CodeTap?
 
-    private enum Slot: Int { case normed = 0, input, query, key, value, attended, mlp, scratch }
+    private enum Slot: Int { case input = 0, query, key, value, attended, mlp, scratch }
 
     private var width: Int { transformer.configuration.width }
     private var heads: Int { transformer.configuration.heads }
@@ -76,24 +76,29 @@ struct IntegerPass {
         multiply(mlp, rows, [(block.dense2, .adding(hidden))])
     }
 
+    /// Rows that are normalized, and become codes, while they are near.
+    private static let normedRows = 4
+
     /// Codes of LayerNorm's output.
     private func normalize(
         _ norm: LayerNorm, _ x: UnsafePointer<Float>, _ rows: Int, _ meaning: CodeScale, _ codes: UnsafeMutablePointer<UInt8>
     ) {
         let width = width
-        let normed = workspace.buffer(Slot.normed.rawValue, of: Float.self, count: rows * width)
         norm.gamma.withUnsafeBufferPointer { gamma in
             norm.beta.withUnsafeBufferPointer { beta in
                 guard let gamma = gamma.baseAddress, let beta = beta.baseAddress else { return }
-                pool.forEachRange(rows) { range in
-                    let start = range.lowerBound * width
+                inParts(rows, scratch: Self.normedRows * width * MemoryLayout<Float>.stride) { part, scratch in
+                    let normed = scratch.assumingMemoryBound(to: Float.self)
                     transformer.clock.measure(.layerNorm) { _ in
-                        transformer.kernels.layerNorm(
-                            x + start, inputStride: width, gamma: gamma, beta: beta, epsilon: transformer.configuration.layerNormEpsilon,
-                            rows: range.count, width: width, output: normed + start, outputStride: width)
-                        gemm.quantize(
-                            normed + start, stride: width, rows: range.count, width: width, by: meaning, to: codes + start,
-                            codesStride: width)
+                        for row in stride(from: part.lowerBound, to: part.upperBound, by: Self.normedRows) {
+                            let count = min(Self.normedRows, part.upperBound - row)
+                            transformer.kernels.layerNorm(
+                                x + row * width, inputStride: width, gamma: gamma, beta: beta,
+                                epsilon: transformer.configuration.layerNormEpsilon, rows: count, width: width, output: normed,
+                                outputStride: width)
+                            gemm.quantize(
+                                normed, stride: width, rows: count, width: width, by: meaning, to: codes + row * width, codesStride: width)
+                        }
                     }
                 }
             }
