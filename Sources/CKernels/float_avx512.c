@@ -5,6 +5,7 @@
 #pragma clang fp contract(off)
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
 #define P4Q_AVX512
+#define P4Q_WIDE_LANES
 #include "float_math.inc"
 #include "float_body.inc"
 #include "float_gradients.inc"

@@ -9,11 +9,23 @@
 
 enum { LANES = 16 };
 
+static uint32_t bits_of(float v) {
+    uint32_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    return bits;
+}
+
+static float float_of(uint32_t bits) {
+    float v;
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+
 static float exp_one(float x) {
     x = x < P4Q_EXP_LOW ? P4Q_EXP_LOW : x;
     x = x > P4Q_EXP_HIGH ? P4Q_EXP_HIGH : x;
     if (x != x) return x;
-    float n = rintf(x * P4Q_LOG2_E);
+    float exponent = x * P4Q_LOG2_E + P4Q_BIASED_WHOLE, n = exponent - P4Q_BIASED_WHOLE;
     float r = fmaf(n, -P4Q_LN2_HIGH, x);
     r = fmaf(n, -P4Q_LN2_LOW, r);
     float p = P4Q_EXP_P0;
@@ -23,13 +35,29 @@ static float exp_one(float x) {
     p = fmaf(p, r, P4Q_EXP_P4);
     p = fmaf(p, r, P4Q_EXP_P5);
     float y = fmaf(p, r * r, r) + 1.0f;
-    uint32_t bits = (uint32_t)((int32_t)n + 127) << 23;
-    float power;
-    memcpy(&power, &bits, 4);
-    return y * power;
+    return y * float_of(bits_of(exponent) << 23);
 }
 
-static float quick_gelu_one(float v) { return v / (1.0f + exp_one(v * -P4Q_QUICK_GELU)); }
+static float quick_gelu_one(float v) {
+    float t = v * P4Q_SIGMOID_LOG2;
+    t = t < P4Q_EXP2_LOW ? P4Q_EXP2_LOW : t;
+    t = t > P4Q_EXP2_HIGH ? P4Q_EXP2_HIGH : t;
+    if (t != t) return t;
+    float exponent = t + P4Q_BIASED_WHOLE, r = t - (exponent - P4Q_BIASED_WHOLE);
+    float p = P4Q_EXP2_P0;
+    p = fmaf(p, r, P4Q_EXP2_P1);
+    p = fmaf(p, r, P4Q_EXP2_P2);
+    p = fmaf(p, r, P4Q_EXP2_P3);
+    p = fmaf(p, r, P4Q_EXP2_P4);
+    p = fmaf(p, r, P4Q_EXP2_P5);
+    float d = fmaf(p, float_of(bits_of(exponent) << 23), 1.0f);
+    float inverse = float_of(P4Q_RECIPROCAL_BITS - bits_of(d));
+    float h = fmaf(-d, inverse, 1.0f);
+    inverse = fmaf(inverse, fmaf(h, h, h), inverse);
+    h = fmaf(-d, inverse, 1.0f);
+    float y = v * inverse;
+    return fmaf(y, h, y);
+}
 
 // 1 + erf(v / sqrt 2)
 static float one_plus_erf(float v) {

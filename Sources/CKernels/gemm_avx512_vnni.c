@@ -60,12 +60,21 @@ static inline __attribute__((always_inline)) void tile(const int R, const int P,
 }
 
 #include "gemm_body.inc"
+#include "gemm_operands.inc"
 
 void p4q_gemm_avx512_vnni(const p4q_gemm *gemm, void *scratch) { run_product(gemm, scratch); }
 
 void p4q_quantize_avx512(const float *x, int64_t stride, int64_t rows, int64_t n, const p4q_epilogue *codes, uint8_t *out,
                          int64_t out_stride) {
     quantize_rows(x, stride, rows, n, codes, out, out_stride);
+}
+
+void p4q_pack_keys_avx512(const p4q_rows *segments, int64_t count, int64_t k, uint8_t *packed, int32_t *sums) {
+    pack_keys(segments, count, k, packed, sums);
+}
+
+void p4q_pack_values_avx512(const p4q_rows *segments, int64_t count, int64_t n, uint8_t *packed, int32_t *sums) {
+    pack_values(segments, count, n, packed, sums);
 }
 
 int64_t p4q_gemm_peak_avx512_vnni(int64_t rounds) {

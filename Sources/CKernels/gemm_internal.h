@@ -20,6 +20,17 @@ typedef void p4q_quantize_kernel(const float *x, int64_t stride, int64_t rows, i
 
 p4q_quantize_kernel p4q_quantize_scalar, p4q_quantize_avx2, p4q_quantize_avx512, p4q_quantize_neon;
 
+typedef void p4q_pack_operand(const p4q_rows *segments, int64_t count, int64_t width, uint8_t *packed, int32_t *sums);
+
+p4q_pack_operand p4q_pack_keys_scalar, p4q_pack_keys_avx2, p4q_pack_keys_avx512, p4q_pack_keys_neon, p4q_pack_values_scalar,
+    p4q_pack_values_avx2, p4q_pack_values_avx512, p4q_pack_values_neon;
+
+enum { P4Q_MIDDLE = 128 };  // what is taken off an operand's codes
+
+// Row `index` of the segments one after the other.
+const uint8_t *p4q_row_at(const p4q_rows *segments, int64_t count, int64_t index);
+int64_t p4q_row_count(const p4q_rows *segments, int64_t count);
+
 // The first k codes of channel c.
 void p4q_unpack_channel(const uint8_t *packed, int64_t c, int64_t k, int32_t bits, int8_t *codes);
 

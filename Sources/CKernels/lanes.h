@@ -12,5 +12,6 @@
 #define all OF_LANES(all)      // one number in every lane
 #define fused OF_LANES(fused)  // a * b + c, rounded once
 #define bits_of OF_LANES(bits_of)
+#define floats_of OF_LANES(floats_of)
 
 #endif

@@ -104,7 +104,7 @@ package struct IntegerAttention: Sendable {
         product.epilogue.out_stride = Int64(head.tokens)
         product.epilogue.out_visible = Int64(head.visible ?? -1)
         run(&product, head.keys, zeroPoint: meaning.zeroPoint, places, scratch) { segments, count, packed, sums in
-            p4q_pack_keys(segments, count, Int64(head.width), packed, sums)
+            p4q_pack_keys(gemm.instructionSet.code, segments, count, Int64(head.width), packed, sums)
         }
     }
 
@@ -122,7 +122,7 @@ package struct IntegerAttention: Sendable {
         product.epilogue.out_stride = Int64(stride)
         product.epilogue.out_visible = -1
         run(&product, head.values, zeroPoint: meaning.zeroPoint, places, scratch) { segments, count, packed, sums in
-            p4q_pack_values(segments, count, width, packed, sums)
+            p4q_pack_values(gemm.instructionSet.code, segments, count, width, packed, sums)
         }
     }
 

@@ -86,6 +86,32 @@ static int same(const uint8_t *x, const uint8_t *y, size_t bytes, p4q_store stor
     return 1;
 }
 
+// Keys or values of two segments of rows, packed; the same random codes for the same seed. After the operand and its sums a byte each that must stay.
+static uint8_t *pack(p4q_isa isa, int values, int64_t rows, int64_t width, uint64_t seed, size_t *bytes) {
+    state = seed;
+    int64_t strides[] = {width + random32() % 5, width + random32() % 5}, own = random32() % (uint32_t)(rows + 1);
+    int64_t counts[] = {rows - own, own}, channels = values ? width : rows;
+    int extreme = random32() % 4 == 0;
+    uint8_t *codes[2];
+    p4q_rows segments[2];
+    for (int i = 0; i < 2; i++) {
+        size_t size = counts[i] ? (size_t)((counts[i] - 1) * strides[i] + width) : 0;
+        codes[i] = allocate(size);
+        for (size_t j = 0; j < size; j++) codes[i][j] = extreme ? 255 : (uint8_t)random32();
+        segments[i] = (p4q_rows){.codes = codes[i], .stride = strides[i], .rows = counts[i]};
+    }
+    size_t operand = (size_t)p4q_packed_bytes(channels, values ? rows : width, 8), all = operand + (size_t)channels * 4;
+    uint8_t *out = allocate(all + 1);
+    int32_t *sums = allocate((size_t)channels * 4);
+    memset(out, 0xa5, all + 1);
+    (values ? p4q_pack_values : p4q_pack_keys)(isa, segments, 2, width, out, sums);
+    if (out[operand] != 0xa5) printf("%s: written behind the operand\n", values ? "values" : "keys");
+    memcpy(out + operand, sums, (size_t)channels * 4);
+    free(codes[0]), free(codes[1]), free(sums);
+    *bytes = all + 1;
+    return out;
+}
+
 static int64_t pick(const int64_t *values, size_t count) { return values[random32() % count]; }
 
 int main(int argc, char **argv) {
@@ -115,7 +141,21 @@ int main(int argc, char **argv) {
             outputs += p.m * p.n;
             free(expected), free(found);
         }
-        printf("%s: %d products, %lld outputs compared\n", names[isa], rounds, (long long)outputs);
+        for (int round = 0; round < rounds; round++) {
+            uint64_t seed = state = 0x2545f4914f6cdd1du * (uint64_t)(round + 1);
+            random32();
+            int values = random32() % 2;
+            int64_t rows = pick(ms, 17), width = pick(ns, 13);
+            if (random32() % 16 == 0) *(random32() % 2 ? &rows : &width) = 1031;
+            size_t bytes;
+            uint8_t *expected = pack(P4Q_ISA_SCALAR, values, rows, width, seed, &bytes), *found = pack(isa, values, rows, width, seed, &bytes);
+            if (memcmp(expected, found, bytes) != 0) {
+                printf("%s differs: %s, %d rows of %d\n", names[isa], values ? "values" : "keys", (int)rows, (int)width);
+                if (++failures > 20) return 1;
+            }
+            free(expected), free(found);
+        }
+        printf("%s: %d products, %lld outputs compared, %d of attention's operands\n", names[isa], rounds, (long long)outputs, rounds);
     }
     return failures != 0;
 }

@@ -110,9 +110,9 @@ typedef struct {
 
 // Attention's operands, quantized at run time: u8 codes minus 128 in the 8-bit layout, so their zero point is w_zero = zero point - 128.
 // Keys [rows, k] become an operand whose channels are the rows (p4q_packed_bytes(rows, k, 8)); sums [rows].
-void p4q_pack_keys(const p4q_rows *segments, int64_t count, int64_t k, uint8_t *packed, int32_t *sums);
+void p4q_pack_keys(p4q_isa isa, const p4q_rows *segments, int64_t count, int64_t k, uint8_t *packed, int32_t *sums);
 // Values [rows, n] become an operand of n channels whose inputs are the rows (p4q_packed_bytes(n, rows, 8)); sums [n].
-void p4q_pack_values(const p4q_rows *segments, int64_t count, int64_t n, uint8_t *packed, int32_t *sums);
+void p4q_pack_values(p4q_isa isa, const p4q_rows *segments, int64_t count, int64_t n, uint8_t *packed, int32_t *sums);
 
 // Runs the integer dot product that p4q_gemm_run uses for codes up to a_top and weights of w_bits on registers alone, `rounds` times; the
 // number of operations (a multiplication and an addition are two) that were done. Timed, it is the limit that p4q_gemm_run is measured against.
