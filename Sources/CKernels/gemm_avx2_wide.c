@@ -21,6 +21,7 @@
 #define A_OFFSET 0
 #define IN_PLACE 0
 #define ROW_PAIR_PRODUCTS row_pair_products
+#define ADDS_TERMS
 // Integer additions may be reassociated and loads moved ahead, and the compiler does both until accumulators spill: not past this.
 #define KEEP_IN_REGISTERS(x, y) __asm__ volatile("" : "+x"(x), "+x"(y) : : "memory")
 typedef int16_t a_code;

@@ -12,6 +12,7 @@
 #define TILE_PANELS 2
 #define A_OFFSET 0
 #define IN_PLACE 1
+#define ADDS_TERMS
 #define P4Q_AVX512
 typedef uint8_t a_code;
 typedef int8_t b_code;
@@ -43,6 +44,13 @@ static inline __attribute__((always_inline)) void tile(const int R, const int P,
     for (int r = 0; r < R; r++) {
 #pragma clang loop unroll(full)
         for (int i = 0; i < P; i++) c[r][i] = _mm512_loadu_si512(from.sums + i * from.panel + r * from.row);
+    }
+    if (work.terms) {
+#pragma clang loop unroll(full)
+        for (int r = 0; r < R; r++) {
+#pragma clang loop unroll(full)
+            for (int i = 0; i < P; i++) c[r][i] = _mm512_add_epi32(c[r][i], _mm512_set1_epi32(work.terms[r]));
+        }
     }
     int64_t q = 0;
     for (; q + 4 <= quads; q += 4, a += R * 16, b += 4 * P4Q_QUAD_BYTES, ahead.lines += 64) {

@@ -11,6 +11,7 @@
 #define TILE_PANELS 1
 #define A_OFFSET 0
 #define IN_PLACE 1
+#define ADDS_TERMS
 typedef uint8_t a_code;
 typedef int8_t b_code;
 
@@ -42,6 +43,13 @@ static inline __attribute__((always_inline)) void tile(const int R, const int P,
         const __m256i *sums = (const __m256i *)(from.sums + r * from.row);
         c[r][0] = _mm256_loadu_si256(sums);
         c[r][1] = _mm256_loadu_si256(sums + 1);
+    }
+    if (work.terms) {
+#pragma clang loop unroll(full)
+        for (int r = 0; r < R; r++) {
+#pragma clang loop unroll(full)
+            for (int i = 0; i < 2; i++) c[r][i] = _mm256_add_epi32(c[r][i], _mm256_set1_epi32(work.terms[r]));
+        }
     }
     int64_t q = 0;
     for (; q + 4 <= quads; q += 4, a += R * 16, b += 4 * P4Q_QUAD_BYTES, ahead.lines += 64) {

@@ -83,7 +83,7 @@ typedef struct {
 typedef struct {
     fetching ahead;
     int64_t steps;         // quads that 16-bit sums take, a multiple of 4; 32-bit sums take all
-    const int32_t *terms;  // [rows] to be added by tiles that do so, null where a sum is continued
+    const int32_t *terms;  // [rows] to be added by tiles that do so; null where a sum is continued, and where all are 0
     waiting *before;       // to be stored while the tile multiplies, by kernels that can do both at a time
 } tile_work;
 

@@ -4,6 +4,9 @@
 // Below this many quads between two widenings vpmaddubsw gains nothing over 16-bit products.
 enum { LEAST_NARROW_STEPS = 4 };
 
+// Below this many inputs AMX's tiles take longer to be set up than to multiply: attention's products.
+enum { LEAST_TILE_INPUTS = 128 };
+
 void p4q_gemm_run(p4q_isa isa, const p4q_gemm *gemm, void *scratch) {
     switch (isa) {
 #if defined(__x86_64__)
@@ -12,7 +15,7 @@ void p4q_gemm_run(p4q_isa isa, const p4q_gemm *gemm, void *scratch) {
         return p4q_gemm_avx2_wide(gemm, scratch);
     case P4Q_ISA_AVX_VNNI: return p4q_gemm_avx_vnni(gemm, scratch);
     case P4Q_ISA_AVX512_VNNI: return p4q_gemm_avx512_vnni(gemm, scratch);
-    case P4Q_ISA_AMX: return p4q_gemm_amx(gemm, scratch);
+    case P4Q_ISA_AMX: return gemm->k < LEAST_TILE_INPUTS ? p4q_gemm_avx512_vnni(gemm, scratch) : p4q_gemm_amx(gemm, scratch);
 #elif defined(__aarch64__)
     case P4Q_ISA_NEON: return p4q_gemm_neon(gemm, scratch);
     case P4Q_ISA_NEON_DOT: return p4q_gemm_neon_dot(gemm, scratch);
