@@ -27,6 +27,12 @@ static inline void dot_emulated(int32_t *acc, const uint8_t *a, const int8_t *b,
         return load##BITS(lanes);                                                                                   \
     }                                                                                                               \
     static inline __m##BITS##i _mm##BITS##_set1_epi8(int8_t x) { return _mm##BITS##_set1_epi32(x * 0x01010101); }   \
+    static inline __m##BITS##i _mm##BITS##_add_epi32(__m##BITS##i a, __m##BITS##i b) {                              \
+        uint32_t x[BITS / 32], y[BITS / 32];                                                                        \
+        memcpy(x, &a, sizeof x), memcpy(y, &b, sizeof y);                                                           \
+        for (int i = 0; i < BITS / 32; i++) x[i] += y[i];                                                           \
+        return load##BITS(x);                                                                                       \
+    }                                                                                                               \
     static inline __m##BITS##i DOT(__m##BITS##i acc, __m##BITS##i a, __m##BITS##i b) {                              \
         dot_emulated((int32_t *)&acc, (const uint8_t *)&a, (const int8_t *)&b, BITS / 32);                          \
         return acc;                                                                                                 \
