@@ -128,9 +128,12 @@ package final class DispatcherCore: Sendable {
         case _ where DispatcherSettings.group(of: service) != nil:
             refuse(.service, sender.caller.name, "\(service) is for sinks; it takes no requests")
         default:
-            let request = PlainServices.Request(client: sender.address, dialect: sender.dialect, body: body)
+            let request = PlainServices.Request(client: sender.address, dialect: sender.dialect, body: body, arrived: .now)
             allowed(sender, [.producer], service) {
-                send(state.withLock { $0.plain.request(request, for: service, now: .now) })
+                guard let effects = state.withLock({ $0.plain.request(request, for: service, now: .now) }) else {
+                    return refuse(.room, sender.caller.name, "too many requests wait for workers of \(service), or of all plain services")
+                }
+                send(effects)
             }
         }
     }
@@ -248,6 +251,8 @@ package enum Refusal: String, Hashable, Sendable, CaseIterable {
     case malformed
     /// The service takes no such message.
     case service
+    /// Too many requests of plain services wait.
+    case room
     /// Of what was never sent, or by somebody else.
     case acknowledgement
     /// The list of keys can't be read, and stays as it was.

@@ -38,7 +38,13 @@ package final class DispatcherDoors: Sendable {
             core.detachDoor(old)
         }
         core.attachDoor(id) { [weak self] delivery, body in self?.push(delivery, body, through: sender) }
-        core.perform(core.runner.post(.sinkReady(ready(id))))
+        let actions = core.runner.post(.sinkReady(ready(id)))
+        core.perform(actions)
+        if actions.contains(where: { if case .refuseSink(id) = $0 { true } else { false } }) {
+            let group = core.settings.resultDoorGroup
+            core.refuse(
+                .service, "the side door of results", "there is no group \(group) whose results it could give out: p4q sinks add \(group)")
+        }
     }
 
     /// The addresses, with their real ports; empty where there is no door.

@@ -1,19 +1,29 @@
-internal import Transport
+package import Transport
 
 /// Majordomo for services that are not journalled: opaque requests, in memory, each leased to one worker, one final reply.
 ///
-/// Pure: what happens goes in, what is to be sent comes out. A request whose worker is lost goes to the next one.
-struct PlainServices {
+/// Pure: what happens goes in, what is to be sent comes out. A request whose worker is lost goes to the next one; one that nobody serves for so
+/// long as a worker may work is forgotten.
+package struct PlainServices {
     /// What is to be sent.
-    enum Effect {
+    package enum Effect {
         case toWorker(PeerAddress, Majordomo.ToWorker, Majordomo.Dialect)
         case toClient(PeerAddress, Majordomo.ToClient, Majordomo.Dialect)
     }
 
-    struct Request {
+    package struct Request {
         let client: PeerAddress
         let dialect: Majordomo.Dialect
         let body: [Frame]
+        let arrived: ContinuousClock.Instant
+
+        package init(client: PeerAddress, dialect: Majordomo.Dialect, body: [Frame], arrived: ContinuousClock.Instant) {
+            self.client = client
+            self.dialect = dialect
+            self.body = body
+            self.arrived = arrived
+        }
+
         var bytes: Int { body.reduce(0) { $0 + $1.count } }
     }
 
@@ -34,49 +44,56 @@ struct PlainServices {
         var bytes = 0
         var idle: [PeerAddress] = []
         var workers = 0
+        /// When the last worker left.
+        var servedUntil: ContinuousClock.Instant?
     }
 
     /// Most requests and bytes that wait, each service.
-    let requestLimit: Int
-    let byteLimit = 64 << 20
+    private let requestLimit: Int
+    private let byteLimit = 64 << 20
+    /// Most bytes that wait, of all services, and most services.
+    private let totalByteLimit = 256 << 20
+    private let serviceLimit = 10_000
     /// After so much silence a peer is gone.
-    let silence: Duration
+    private let silence: Duration
     /// How long a worker without heartbeats may work.
-    let lease: Duration
+    private let lease: Duration
     private(set) var workers: [PeerAddress: Worker] = [:]
     private(set) var services: [String: Service] = [:]
     private var lastTag: UInt64 = 0
-    /// Requests that found no room.
-    private(set) var refused: UInt64 = 0
+    private var waitingBytes = 0
 
-    init(requestLimit: Int, silence: Duration = .seconds(10), lease: Duration = .seconds(900)) {
+    package init(requestLimit: Int, silence: Duration = .seconds(10), lease: Duration = .seconds(900)) {
         self.requestLimit = requestLimit
         self.silence = silence
         self.lease = lease
     }
 
     /// Whether somebody serves it.
-    func isServed(_ service: String) -> Bool { (services[service]?.workers ?? 0) > 0 }
+    package func isServed(_ service: String) -> Bool { (services[service]?.workers ?? 0) > 0 }
 
-    mutating func request(_ request: Request, for name: String, now: ContinuousClock.Instant) -> [Effect] {
-        // The number of services is bounded by the number of those that anybody serves, and a few that are waited for.
-        if services[name] == nil, services.count >= 10_000 {
-            refused += 1
-            return []
+    /// Nil if there is no room for it.
+    package mutating func request(_ request: Request, for name: String, now: ContinuousClock.Instant) -> [Effect]? {
+        guard services[name] != nil || services.count < serviceLimit else { return nil }
+        let service = services[name] ?? Service()
+        let bytes = request.bytes
+        guard service.waiting.count < requestLimit, service.bytes + bytes <= byteLimit, waitingBytes + bytes <= totalByteLimit else {
+            return nil
         }
-        var service = services[name] ?? Service()
-        guard service.waiting.count < requestLimit, service.bytes + request.bytes <= byteLimit else {
-            refused += 1
-            return []
-        }
-        service.waiting.append(request)
-        service.bytes += request.bytes
-        services[name] = service
+        services[name, default: Service()].waiting.append(request)
+        count(bytes, of: name)
         return dispatch(name, now)
     }
 
+    private mutating func count(_ bytes: Int, of name: String) {
+        services[name]?.bytes += bytes
+        waitingBytes += bytes
+    }
+
     /// A READY. A second one of the same connection breaks the protocol: it is sent away.
-    mutating func ready(_ address: PeerAddress, service: String, dialect: Majordomo.Dialect, now: ContinuousClock.Instant) -> [Effect] {
+    package mutating func ready(_ address: PeerAddress, service: String, dialect: Majordomo.Dialect, now: ContinuousClock.Instant)
+        -> [Effect]
+    {
         if workers[address] != nil { return [.toWorker(address, .disconnect, dialect)] + remove(address, now: now) }
         workers[address] = Worker(service: service, dialect: dialect, heard: now, started: now)
         services[service, default: Service()].workers += 1
@@ -84,7 +101,7 @@ struct PlainServices {
         return dispatch(service, now)
     }
 
-    mutating func heard(_ address: PeerAddress, now: ContinuousClock.Instant) {
+    package mutating func heard(_ address: PeerAddress, now: ContinuousClock.Instant) {
         workers[address]?.heard = now
         workers[address]?.announcesHeartbeats = true
     }
@@ -108,21 +125,26 @@ struct PlainServices {
     }
 
     /// A worker that is gone, however: its request goes to another one.
-    mutating func remove(_ address: PeerAddress, now: ContinuousClock.Instant) -> [Effect] {
+    package mutating func remove(_ address: PeerAddress, now: ContinuousClock.Instant) -> [Effect] {
         guard let worker = workers.removeValue(forKey: address) else { return [] }
         services[worker.service]?.workers -= 1
+        services[worker.service]?.servedUntil = now
         services[worker.service]?.idle.removeAll { $0 == address }
         if let request = worker.request {
             services[worker.service]?.waiting.insert(request, at: 0)
-            services[worker.service]?.bytes += request.bytes
+            count(request.bytes, of: worker.service)
         }
         let effects = dispatch(worker.service, now)
-        if let service = services[worker.service], service.workers == 0, service.waiting.isEmpty { services[worker.service] = nil }
+        forgetIfUnused(worker.service)
         return effects
     }
 
-    /// Ends workers that have been silent, or busy, for too long.
-    mutating func tick(now: ContinuousClock.Instant) -> [Effect] {
+    private mutating func forgetIfUnused(_ name: String) {
+        if let service = services[name], service.workers == 0, service.waiting.isEmpty { services[name] = nil }
+    }
+
+    /// Ends workers that have been silent, or busy, for too long, and forgets requests that nobody came for.
+    package mutating func tick(now: ContinuousClock.Instant) -> [Effect] {
         var effects: [Effect] = []
         for (address, worker) in workers {
             let isSilent = now - worker.heard > silence && (worker.request == nil || worker.announcesHeartbeats)
@@ -130,6 +152,12 @@ struct PlainServices {
             guard isSilent || isStuck else { continue }
             effects.append(.toWorker(address, .disconnect, worker.dialect))
             effects += remove(address, now: now)
+        }
+        for (name, service) in services where service.workers == 0 {
+            let kept = service.waiting.filter { now - max($0.arrived, service.servedUntil ?? $0.arrived) <= lease }
+            count(kept.reduce(0) { $0 + $1.bytes } - service.bytes, of: name)
+            services[name]?.waiting = kept
+            forgetIfUnused(name)
         }
         return effects
     }
@@ -143,8 +171,8 @@ struct PlainServices {
         while var service = services[name], !service.waiting.isEmpty, !service.idle.isEmpty {
             let address = service.idle.removeFirst()
             let request = service.waiting.removeFirst()
-            service.bytes -= request.bytes
             services[name] = service
+            count(-request.bytes, of: name)
             lastTag += 1
             workers[address]?.request = request
             workers[address]?.started = now

@@ -1,11 +1,16 @@
 internal import JobQueue
 internal import Messages
-internal import Transport
+package import Transport
 
 /// A peer of one of the dispatcher's ROUTERs.
-struct PeerAddress: Hashable, Sendable {
+package struct PeerAddress: Hashable, Sendable {
     let router: Int
     let peer: Router.Peer
+
+    package init(router: Int, peer: Router.Peer) {
+        self.router = router
+        self.peer = peer
+    }
 }
 
 /// Who is connected as what, and what is to be answered: plain bookkeeping, without sockets or queue.
