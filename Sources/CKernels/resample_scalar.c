@@ -47,10 +47,13 @@ void p4q_resample_rows_scalar(
 }
 
 p4q_resample_kernels p4q_resample_kernels_for(p4q_isa isa) {
+    switch (isa) {
 #if defined(__x86_64__)
-    if (isa == P4Q_ISA_AVX2 || isa == P4Q_ISA_AVX_VNNI || isa == P4Q_ISA_AVX512_VNNI)
-        return (p4q_resample_kernels){p4q_resample_columns_avx2, p4q_resample_rows_avx2};
+    case P4Q_ISA_AVX2:
+    case P4Q_ISA_AVX_VNNI:
+    case P4Q_ISA_AVX512_VNNI:
+    case P4Q_ISA_AMX: return (p4q_resample_kernels){p4q_resample_columns_avx2, p4q_resample_rows_avx2};
 #endif
-    (void)isa;
-    return (p4q_resample_kernels){p4q_resample_columns_scalar, p4q_resample_rows_scalar};
+    default: return (p4q_resample_kernels){p4q_resample_columns_scalar, p4q_resample_rows_scalar};
+    }
 }

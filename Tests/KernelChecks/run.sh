@@ -1,10 +1,10 @@
 #!/bin/bash
-# Integer and float kernels against the scalar definition beyond what `swift test` can run here: with sanitizers, with emulated VNNI and AMX, and for aarch64
+# Integer, float and resampling kernels against the scalar definition beyond what `swift test` can run here: with sanitizers, with emulated VNNI and AMX, and for aarch64
 # under qemu-user (Debian: gcc-aarch64-linux-gnu, qemu-user-static). Usage: run.sh [products per instruction set]
 set -euo pipefail
 rounds=${1:-1000}
 # A wrong last bit of a float often vanishes in what follows: it takes more runs to be seen.
-declare -A runs=([gemm]=$rounds [float]=$((4 * rounds)))
+declare -A runs=([gemm]=$rounds [float]=$((4 * rounds)) [resample]=$rounds)
 here=$(cd "$(dirname "$0")" && pwd)
 kernels=$here/../../Sources/CKernels
 work=$(mktemp -d)
@@ -12,7 +12,7 @@ trap 'rm -rf "$work"' EXIT
 flags=(-std=c11 -Wno-psabi "-I$kernels/include" "-I$kernels")
 
 echo "== this processor, address and undefined behaviour sanitizers"
-for check in gemm float; do
+for check in gemm float resample; do
     clang -O1 -g -fsanitize=address,undefined -fno-sanitize-recover "${flags[@]}" "$here/${check}_check.c" "$kernels"/*.c -lm \
         -o "$work/sanitized" 2>"$work/log" || { cat "$work/log"; exit 1; }
     "$work/sanitized" "${runs[$check]}"
@@ -39,7 +39,7 @@ if command -v qemu-aarch64-static >/dev/null && command -v aarch64-linux-gnu-gcc
     for file in "$here"/*_check.c "$kernels"/*.c; do
         clang --target=aarch64-linux-gnu -O2 "${flags[@]}" -isystem /usr/aarch64-linux-gnu/include -c "$file" -o "$work/arm/$(basename "$file").o"
     done
-    for check in gemm float; do
+    for check in gemm float resample; do
         objects=("$work/arm/${check}_check.c.o")
         for file in "$kernels"/*.c; do objects+=("$work/arm/$(basename "$file").o"); done
         aarch64-linux-gnu-gcc -static "${objects[@]}" -lm -o "$work/arm/check"
