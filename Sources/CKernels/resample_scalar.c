@@ -1,10 +1,5 @@
 #include "p4q_resample.h"
 
-static int32_t tap(const p4q_resample_pair *pairs, int32_t t) {
-    const p4q_resample_pair *p = &pairs[t / 2];
-    return p->high[t % 2] * (1 << P4Q_RESAMPLE_LOW_BITS) + p->low[t % 2];
-}
-
 static uint8_t sample(uint32_t sum) {
     int32_t v = (int32_t)(sum + (1u << (P4Q_RESAMPLE_FRACTION_BITS - 1))) >> P4Q_RESAMPLE_FRACTION_BITS;
     return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
@@ -20,7 +15,7 @@ void p4q_resample_columns_scalar(
             const uint8_t *in = input + (size_t)axis->first[x] * P4Q_RESAMPLE_CHANNELS;
             uint32_t red = 0, green = 0, blue = 0;
             for (int32_t t = 0; t < axis->count[x]; t++, in += P4Q_RESAMPLE_CHANNELS) {
-                uint32_t k = (uint32_t)tap(pairs, t);
+                uint32_t k = p4q_resample_tap(pairs, t);
                 red += in[0] * k;
                 green += in[1] * k;
                 blue += in[2] * k;
@@ -40,7 +35,7 @@ void p4q_resample_rows_scalar(
         const uint8_t *in = input + (size_t)axis->first[y] * input_stride;
         for (size_t i = 0; i < row_bytes; i++) {
             uint32_t sum = 0;
-            for (int32_t t = 0; t < axis->count[y]; t++) sum += in[(size_t)t * input_stride + i] * (uint32_t)tap(pairs, t);
+            for (int32_t t = 0; t < axis->count[y]; t++) sum += in[(size_t)t * input_stride + i] * p4q_resample_tap(pairs, t);
             output[i] = sample(sum);
         }
     }
@@ -53,6 +48,10 @@ p4q_resample_kernels p4q_resample_kernels_for(p4q_isa isa) {
     case P4Q_ISA_AVX_VNNI:
     case P4Q_ISA_AVX512_VNNI:
     case P4Q_ISA_AMX: return (p4q_resample_kernels){p4q_resample_columns_avx2, p4q_resample_rows_avx2};
+#elif defined(__aarch64__)
+    case P4Q_ISA_NEON:
+    case P4Q_ISA_NEON_DOT:
+    case P4Q_ISA_NEON_I8MM: return (p4q_resample_kernels){p4q_resample_columns_neon, p4q_resample_rows_neon};
 #endif
     default: return (p4q_resample_kernels){p4q_resample_columns_scalar, p4q_resample_rows_scalar};
     }

@@ -19,6 +19,12 @@ typedef struct {
 } p4q_resample_pair;
 _Static_assert(sizeof(p4q_resample_pair) == 8, "two 32-bit broadcasts a pair");
 
+// Tap t, for products that wrap.
+static inline uint32_t p4q_resample_tap(const p4q_resample_pair *pairs, int32_t t) {
+    const p4q_resample_pair *p = &pairs[t / 2];
+    return (uint32_t)(p->high[t % 2] * (1 << P4Q_RESAMPLE_LOW_BITS) + p->low[t % 2]);
+}
+
 typedef struct {
     const int32_t *first;            // [outputs] index of the input that the first tap is for
     const int32_t *count;            // [outputs] taps, at least 1
@@ -51,7 +57,13 @@ void p4q_resample_columns_scalar(
 void p4q_resample_rows_scalar(
     const p4q_resample_axis *axis, const uint8_t *input, size_t input_stride, size_t row_bytes, uint8_t *output, size_t output_stride);
 
-#if defined(__x86_64__)
+#if defined(__aarch64__)
+void p4q_resample_columns_neon(
+    const p4q_resample_axis *axis, const uint8_t *input, size_t input_stride, size_t input_bytes, uint8_t *output, size_t output_stride,
+    size_t rows);
+void p4q_resample_rows_neon(
+    const p4q_resample_axis *axis, const uint8_t *input, size_t input_stride, size_t row_bytes, uint8_t *output, size_t output_stride);
+#elif defined(__x86_64__)
 void p4q_resample_columns_avx2(
     const p4q_resample_axis *axis, const uint8_t *input, size_t input_stride, size_t input_bytes, uint8_t *output, size_t output_stride,
     size_t rows);
