@@ -34,41 +34,24 @@ typedef struct {
 
 // Along rows: input [rows] of pixels `input_stride` bytes apart, of which `input_bytes` can be read in all;
 // output [rows][axis.outputs] RGB pixels, rows `output_stride` bytes apart.
-typedef void (*p4q_resample_columns)(
+typedef void p4q_resample_columns(
     const p4q_resample_axis *axis, const uint8_t *input, size_t input_stride, size_t input_bytes, uint8_t *output, size_t output_stride,
     size_t rows);
 
 // Down columns: input rows of `row_bytes` samples, `input_stride` bytes apart; output [axis.outputs][row_bytes], rows
 // `output_stride` bytes apart.
-typedef void (*p4q_resample_rows)(
+typedef void p4q_resample_rows(
     const p4q_resample_axis *axis, const uint8_t *input, size_t input_stride, size_t row_bytes, uint8_t *output, size_t output_stride);
 
 typedef struct {
-    p4q_resample_columns columns;
-    p4q_resample_rows rows;
+    p4q_resample_columns *columns;
+    p4q_resample_rows *rows;
 } p4q_resample_kernels;
 
 // The fastest kernels that need no more than `isa`.
 p4q_resample_kernels p4q_resample_kernels_for(p4q_isa isa);
 
-void p4q_resample_columns_scalar(
-    const p4q_resample_axis *axis, const uint8_t *input, size_t input_stride, size_t input_bytes, uint8_t *output, size_t output_stride,
-    size_t rows);
-void p4q_resample_rows_scalar(
-    const p4q_resample_axis *axis, const uint8_t *input, size_t input_stride, size_t row_bytes, uint8_t *output, size_t output_stride);
-
-#if defined(__aarch64__)
-void p4q_resample_columns_neon(
-    const p4q_resample_axis *axis, const uint8_t *input, size_t input_stride, size_t input_bytes, uint8_t *output, size_t output_stride,
-    size_t rows);
-void p4q_resample_rows_neon(
-    const p4q_resample_axis *axis, const uint8_t *input, size_t input_stride, size_t row_bytes, uint8_t *output, size_t output_stride);
-#elif defined(__x86_64__)
-void p4q_resample_columns_avx2(
-    const p4q_resample_axis *axis, const uint8_t *input, size_t input_stride, size_t input_bytes, uint8_t *output, size_t output_stride,
-    size_t rows);
-void p4q_resample_rows_avx2(
-    const p4q_resample_axis *axis, const uint8_t *input, size_t input_stride, size_t row_bytes, uint8_t *output, size_t output_stride);
-#endif
+p4q_resample_columns p4q_resample_columns_scalar, p4q_resample_columns_avx2, p4q_resample_columns_neon;
+p4q_resample_rows p4q_resample_rows_scalar, p4q_resample_rows_avx2, p4q_resample_rows_neon;
 
 #endif
