@@ -6,17 +6,9 @@
 #include <string.h>
 
 #include "p4q_float.h"
+#include "random.h"
 
 enum { LARGEST = 3100, ROWS = 3, ROOM = ROWS * LARGEST };
-
-static uint64_t state;
-
-static uint32_t random32(void) {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (uint32_t)(state >> 32);
-}
 
 // Near where an exponent, x log2(e) or QuickGELU's 1.702 x log2(e), lies between two whole numbers: which of them it is rounded to shows in the
 // last bit.

@@ -7,15 +7,7 @@
 #include <string.h>
 
 #include "p4q_gemm.h"
-
-static uint64_t state = 0x9e3779b97f4a7c15u;
-
-static uint32_t random32(void) {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (uint32_t)(state >> 32);
-}
+#include "random.h"
 
 static void *allocate(size_t bytes) {
     void *p = malloc(bytes + !bytes);

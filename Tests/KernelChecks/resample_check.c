@@ -5,17 +5,9 @@
 #include <string.h>
 
 #include "p4q_resample.h"
+#include "random.h"
 
 enum { SIDE = 80, STRIDE = SIDE * P4Q_RESAMPLE_CHANNELS + 7, TAPS = 14, OUTPUTS = 40 };
-
-static uint64_t state;
-
-static uint32_t random32(void) {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (uint32_t)(state >> 32);
-}
 
 typedef struct {
     int32_t first[OUTPUTS], count[OUTPUTS];
